@@ -1,0 +1,15 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod connection;
+mod device;
+mod interrupts;
+mod memory;
+pub mod message;
+mod server;
+
+pub use connection::{Connection, TransportError};
+pub use device::{Device, DeviceShape, Errno, RegionShape};
+pub use interrupts::InterruptLines;
+pub use memory::{DmaError, GuestMemory};
+pub use server::{ServeError, Server, StopFlag};
