@@ -1,14 +1,24 @@
 //! Typestate hardware abstraction layer for QLogic/Marvell FastLinQ 4xxxx Ethernet adapters.
 #![no_std]
 #![deny(unsafe_code)]
-#![deny(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing
+    )
 )]
+
+#[cfg(test)]
+extern crate std;
 
 mod log;
 
+pub mod adapter;
 pub mod dma;
 pub mod host;
+pub mod queue;
+pub mod slowpath;
+pub mod vport;

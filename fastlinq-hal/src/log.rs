@@ -8,7 +8,9 @@ macro_rules! line {
         #[cfg(feature = "defmt")]
         ::defmt::$level!($($argument)+);
         #[cfg(not(any(feature = "log", feature = "defmt")))]
-        let _ = || ::core::format_args!($($argument)+);
+        let _ = || {
+            let _ = ::core::format_args!($($argument)+);
+        };
     }};
 }
 

@@ -1,0 +1,5 @@
+//! The adapter and its states.
+
+mod config;
+
+pub use config::*;

@@ -1,0 +1,22 @@
+//! The slow path: ramrods to the storm firmware, its events, and attentions.
+
+mod attention;
+mod builders;
+mod events;
+mod multicast;
+mod path;
+mod queue;
+mod ramrod;
+mod return_code;
+#[cfg(test)]
+pub(crate) mod test_memory;
+
+pub use attention::*;
+pub use builders::*;
+pub use events::*;
+pub use multicast::*;
+pub use path::{EVENT_PROTOCOL_INDEX, RamrodError, SlowPathFaults};
+pub(crate) use path::{SlowPath, SlowPathParts, WaitContext};
+pub use queue::*;
+pub use ramrod::*;
+pub use return_code::*;
