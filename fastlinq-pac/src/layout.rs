@@ -2,13 +2,25 @@
 
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
-/// Asserts size and offsets at compile time, and gives the structure a `Default` of all zeros.
-macro_rules! layout {
+/// Asserts size and offsets at compile time.
+macro_rules! map {
     ($name:ident, $size:literal, { $($member:ident: $offset:literal),* $(,)? }) => {
         const _: () = {
             assert!(core::mem::size_of::<$name>() == $size);
             $(assert!(core::mem::offset_of!($name, $member) == $offset);)*
         };
+        impl $name {
+            /// Bytes of the structure.
+            pub const SIZE: u32 = $size;
+        }
+    };
+}
+pub(crate) use map;
+
+/// Asserts size and offsets at compile time, and gives the structure a `Default` of all zeros.
+macro_rules! layout {
+    ($name:ident, $size:literal, { $($member:ident: $offset:literal),* $(,)? }) => {
+        crate::layout::map!($name, $size, { $($member: $offset),* });
         impl Default for $name {
             fn default() -> Self {
                 zerocopy::FromZeros::new_zeroed()

@@ -3908,13 +3908,18 @@ pub(crate) static CODES: &[(&str, &[ValueRow])] = &[
                 65536,
             ),
             (
+                "FW_MSG_CODE_NVM_OK",
+                fastlinq_pac::mfw::FirmwareResponse::NVM_OK.value() as u64,
+                65536,
+            ),
+            (
                 "FW_MSG_CODE_MDUMP_NO_IMAGE_FOUND",
                 fastlinq_pac::mfw::FirmwareResponse::MDUMP_NO_IMAGE_FOUND.value() as u64,
                 65536,
             ),
             (
-                "FW_MSG_CODE_NVM_OK",
-                fastlinq_pac::mfw::FirmwareResponse::NVM_OK.value() as u64,
+                "FW_MSG_CODE_NVM_INVALID_MODE",
+                fastlinq_pac::mfw::FirmwareResponse::NVM_INVALID_MODE.value() as u64,
                 65536,
             ),
             (
@@ -3933,13 +3938,13 @@ pub(crate) static CODES: &[(&str, &[ValueRow])] = &[
                 65536,
             ),
             (
-                "FW_MSG_CODE_NVM_INVALID_MODE",
-                fastlinq_pac::mfw::FirmwareResponse::NVM_INVALID_MODE.value() as u64,
+                "FW_MSG_CODE_TRANSCEIVER_NOT_PRESENT",
+                fastlinq_pac::mfw::FirmwareResponse::TRANSCEIVER_NOT_PRESENT.value() as u64,
                 65536,
             ),
             (
-                "FW_MSG_CODE_TRANSCEIVER_NOT_PRESENT",
-                fastlinq_pac::mfw::FirmwareResponse::TRANSCEIVER_NOT_PRESENT.value() as u64,
+                "FW_MSG_CODE_NVM_PREV_CMD_WAS_NOT_FINISHED",
+                fastlinq_pac::mfw::FirmwareResponse::NVM_PREV_CMD_WAS_NOT_FINISHED.value() as u64,
                 65536,
             ),
             (
@@ -3953,8 +3958,8 @@ pub(crate) static CODES: &[(&str, &[ValueRow])] = &[
                 65536,
             ),
             (
-                "FW_MSG_CODE_NVM_PREV_CMD_WAS_NOT_FINISHED",
-                fastlinq_pac::mfw::FirmwareResponse::NVM_PREV_CMD_WAS_NOT_FINISHED.value() as u64,
+                "FW_MSG_CODE_NVM_FAILED_TO_ALLOCATE_PAGE",
+                fastlinq_pac::mfw::FirmwareResponse::NVM_FAILED_TO_ALLOCATE_PAGE.value() as u64,
                 65536,
             ),
             (
@@ -3968,8 +3973,8 @@ pub(crate) static CODES: &[(&str, &[ValueRow])] = &[
                 65536,
             ),
             (
-                "FW_MSG_CODE_NVM_FAILED_TO_ALLOCATE_PAGE",
-                fastlinq_pac::mfw::FirmwareResponse::NVM_FAILED_TO_ALLOCATE_PAGE.value() as u64,
+                "FW_MSG_CODE_NVM_INVALID_DIR_FOUND",
+                fastlinq_pac::mfw::FirmwareResponse::NVM_INVALID_DIR_FOUND.value() as u64,
                 65536,
             ),
             (
@@ -3980,11 +3985,6 @@ pub(crate) static CODES: &[(&str, &[ValueRow])] = &[
             (
                 "FW_MSG_CODE_MDUMP_WRITE_FAILED",
                 fastlinq_pac::mfw::FirmwareResponse::MDUMP_WRITE_FAILED.value() as u64,
-                65536,
-            ),
-            (
-                "FW_MSG_CODE_NVM_INVALID_DIR_FOUND",
-                fastlinq_pac::mfw::FirmwareResponse::NVM_INVALID_DIR_FOUND.value() as u64,
                 65536,
             ),
             (
@@ -4018,23 +4018,23 @@ pub(crate) static CODES: &[(&str, &[ValueRow])] = &[
                 65536,
             ),
             (
-                "FW_MSG_CODE_INIT_HW_FAILED_NO_IMAGE",
-                fastlinq_pac::mfw::FirmwareResponse::INIT_HW_FAILED_NO_IMAGE.value() as u64,
-                65536,
-            ),
-            (
                 "FW_MSG_CODE_NVM_FILE_NOT_FOUND",
                 fastlinq_pac::mfw::FirmwareResponse::NVM_FILE_NOT_FOUND.value() as u64,
                 65536,
             ),
             (
-                "FW_MSG_CODE_INIT_HW_FAILED_TO_SET_WINDOW",
-                fastlinq_pac::mfw::FirmwareResponse::INIT_HW_FAILED_TO_SET_WINDOW.value() as u64,
+                "FW_MSG_CODE_INIT_HW_FAILED_NO_IMAGE",
+                fastlinq_pac::mfw::FirmwareResponse::INIT_HW_FAILED_NO_IMAGE.value() as u64,
                 65536,
             ),
             (
                 "FW_MSG_CODE_NVM_OPERATION_FAILED",
                 fastlinq_pac::mfw::FirmwareResponse::NVM_OPERATION_FAILED.value() as u64,
+                65536,
+            ),
+            (
+                "FW_MSG_CODE_INIT_HW_FAILED_TO_SET_WINDOW",
+                fastlinq_pac::mfw::FirmwareResponse::INIT_HW_FAILED_TO_SET_WINDOW.value() as u64,
                 65536,
             ),
             (
@@ -4053,13 +4053,13 @@ pub(crate) static CODES: &[(&str, &[ValueRow])] = &[
                 65536,
             ),
             (
-                "FW_MSG_CODE_INIT_HW_FAILED_VERSION_MISMATCH",
-                fastlinq_pac::mfw::FirmwareResponse::INIT_HW_FAILED_VERSION_MISMATCH.value() as u64,
+                "FW_MSG_CODE_NVM_BAD_SIGNATURE",
+                fastlinq_pac::mfw::FirmwareResponse::NVM_BAD_SIGNATURE.value() as u64,
                 65536,
             ),
             (
-                "FW_MSG_CODE_NVM_BAD_SIGNATURE",
-                fastlinq_pac::mfw::FirmwareResponse::NVM_BAD_SIGNATURE.value() as u64,
+                "FW_MSG_CODE_INIT_HW_FAILED_VERSION_MISMATCH",
+                fastlinq_pac::mfw::FirmwareResponse::INIT_HW_FAILED_VERSION_MISMATCH.value() as u64,
                 65536,
             ),
             (
@@ -4083,13 +4083,13 @@ pub(crate) static CODES: &[(&str, &[ValueRow])] = &[
                 65536,
             ),
             (
-                "FW_MSG_CODE_GPIO_OK",
-                fastlinq_pac::mfw::FirmwareResponse::GPIO_OK.value() as u64,
+                "FW_MSG_CODE_OK",
+                fastlinq_pac::mfw::FirmwareResponse::OK.value() as u64,
                 65536,
             ),
             (
-                "FW_MSG_CODE_OK",
-                fastlinq_pac::mfw::FirmwareResponse::OK.value() as u64,
+                "FW_MSG_CODE_GPIO_OK",
+                fastlinq_pac::mfw::FirmwareResponse::GPIO_OK.value() as u64,
                 65536,
             ),
             (

@@ -139,9 +139,10 @@ impl Source {
 #[serde(deny_unknown_fields)]
 pub(crate) struct InterfaceFile {
     pub(crate) title: String,
-    /// Give each structure's member offsets as constants too.
+    /// The structures are maps of memory whose members are reached one at a time: they get their members'
+    /// offsets as constants, and no zerocopy traits, which would cost half of the crate's build time.
     #[serde(default)]
-    pub(crate) offsets: bool,
+    pub(crate) map: bool,
     #[serde(rename = "struct", default)]
     pub(crate) structs: Vec<Struct>,
     #[serde(rename = "enum", default)]

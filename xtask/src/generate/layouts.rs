@@ -12,6 +12,7 @@ pub(crate) fn output(path: &str) -> String {
         "mfw/nvm_config" => "nvm/config".into(),
         "mfw/nvm_constants" => "nvm/constants".into(),
         "init_file" => "init_file/records".into(),
+        "init_file_operations" => "init_file/operations".into(),
         "init_file_codes" => "init_file/codes".into(),
         other => other.into(),
     }
@@ -129,10 +130,10 @@ fn module(path: &str, file: &InterfaceFile, known: &Known<'_>) -> Result<String,
     for item in &file.structs {
         verify(item, known)?;
         body += &match item.kind {
-            Kind::Struct => structure(item, known)?,
-            Kind::Union => union(item, known)?,
+            Kind::Struct => structure(item, known, file.map)?,
+            Kind::Union => union(item, known, file.map)?,
         };
-        body += &details(item, file.offsets);
+        body += &details(item, file.map);
     }
     body += &super::codes::enums(file);
     let mut text = text::header(&file.title, &format!("{path}.toml"));
@@ -153,11 +154,13 @@ fn module(path: &str, file: &InterfaceFile, known: &Known<'_>) -> Result<String,
             integers.join(", ")
         );
     }
-    text += "use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};\n";
+    if !file.map {
+        text += "use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};\n";
+    }
     let mut helpers = Vec::new();
-    for name in ["codes", "layout", "put", "view"] {
+    for name in ["codes", "layout", "map", "put", "view"] {
         let used = match name {
-            "codes" | "layout" => {
+            "codes" | "layout" | "map" => {
                 body.contains(&format!("{name}! {{")) || body.contains(&format!("{name}!("))
             }
             _ => body.contains(&format!(" {name}(")),
@@ -198,8 +201,8 @@ fn heading(item: &Struct) -> String {
     )
 }
 
-fn structure(item: &Struct, known: &Known<'_>) -> Result<String, Failure> {
-    let mut text = heading(item) + DERIVES + &format!("pub struct {} {{\n", item.name);
+fn structure(item: &Struct, known: &Known<'_>, map: bool) -> Result<String, Failure> {
+    let mut text = heading(item) + derives(map) + &format!("pub struct {} {{\n", item.name);
     for member in &item.members {
         let (kind, _) = member_type(member, known)?;
         text += &format!(
@@ -213,27 +216,34 @@ fn structure(item: &Struct, known: &Known<'_>) -> Result<String, Failure> {
         .iter()
         .map(|m| format!("{}: {}", m.name, m.offset))
         .collect();
-    Ok(text
-        + &format!(
-            "layout!({}, {}, {{ {} }});\n\n",
-            item.name,
-            item.size,
-            offsets.join(", ")
-        ))
+    Ok(text + &assertions(item, map, &offsets.join(", ")))
 }
 
-fn union(item: &Struct, known: &Known<'_>) -> Result<String, Failure> {
+fn derives(map: bool) -> &'static str {
+    if map { "#[repr(C)]\n" } else { DERIVES }
+}
+
+fn assertions(item: &Struct, map: bool, offsets: &str) -> String {
+    let check = if map { "map" } else { "layout" };
+    format!(
+        "{check}!({}, {}, {{ {offsets} }});\n\n",
+        item.name, item.size
+    )
+}
+
+fn union(item: &Struct, known: &Known<'_>, map: bool) -> Result<String, Failure> {
     let name = &item.name;
     let mut text = heading(item)
-        + DERIVES
+        + derives(map)
         + &format!(
             "pub struct {name} {{\n    /// The bytes.\n    pub bytes: [u8; {}],\n}}\n",
             item.size
-        );
-    text += &format!(
-        "layout!({name}, {}, {{ bytes: 0 }});\n\nimpl {name} {{\n",
-        item.size
-    );
+        )
+        + &assertions(item, map, "bytes: 0");
+    if map {
+        return Ok(text);
+    }
+    text += &format!("impl {name} {{\n");
     for member in item
         .members
         .iter()
@@ -248,7 +258,7 @@ fn union(item: &Struct, known: &Known<'_>) -> Result<String, Failure> {
     Ok(text + "}\n\n")
 }
 
-fn details(item: &Struct, offsets: bool) -> String {
+fn details(item: &Struct, map: bool) -> String {
     let mut text = String::new();
     if !item.fields.is_empty() {
         text += "use tock_registers::RegisterLongName;\nuse tock_registers::fields::Field;\n\n";
@@ -276,7 +286,7 @@ fn details(item: &Struct, offsets: bool) -> String {
             text::number(value.value)
         );
     }
-    if offsets && item.kind == Kind::Struct {
+    if map && item.kind == Kind::Struct {
         text += "/// Byte offsets of the members.\npub mod offset {\n";
         for member in &item.members {
             text += &format!(

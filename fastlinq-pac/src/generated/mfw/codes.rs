@@ -367,44 +367,44 @@ codes! {
 }
 
 codes! {
-    /// Response codes of the driver mailbox (bits 31:16 of the header); the same value means different things after different commands.
+    /// Response codes of the driver mailbox (bits 31:16 of the header); the same value means different things after different commands, so its first name need not be the one that is meant.
     ///
     /// Collected from several sources.
     pub struct FirmwareResponse(u16) {
         /// `FW_MSG_CODE_UNSUPPORTED`.
         UNSUPPORTED = 0,
-        /// `FW_MSG_CODE_MDUMP_NO_IMAGE_FOUND`. Known by: DPDK.
-        MDUMP_NO_IMAGE_FOUND = 1,
         /// `FW_MSG_CODE_NVM_OK`.
         NVM_OK = 1,
+        /// `FW_MSG_CODE_MDUMP_NO_IMAGE_FOUND`. Known by: DPDK.
+        MDUMP_NO_IMAGE_FOUND = 1,
+        /// `FW_MSG_CODE_NVM_INVALID_MODE`. Known by: DPDK.
+        NVM_INVALID_MODE = 2,
         /// `FW_MSG_CODE_ATTRIBUTE_INVALID_KEY`. Known by: DPDK.
         ATTRIBUTE_INVALID_KEY = 2,
         /// `FW_MSG_CODE_GPIO_CTRL_ERR`. Known by: DPDK.
         GPIO_CTRL_ERR = 2,
         /// `FW_MSG_CODE_MDUMP_ALLOC_FAILED`. Known by: DPDK.
         MDUMP_ALLOC_FAILED = 2,
-        /// `FW_MSG_CODE_NVM_INVALID_MODE`. Known by: DPDK.
-        NVM_INVALID_MODE = 2,
         /// `FW_MSG_CODE_TRANSCEIVER_NOT_PRESENT`.
         TRANSCEIVER_NOT_PRESENT = 2,
+        /// `FW_MSG_CODE_NVM_PREV_CMD_WAS_NOT_FINISHED`. Known by: DPDK.
+        NVM_PREV_CMD_WAS_NOT_FINISHED = 3,
         /// `FW_MSG_CODE_ATTRIBUTE_INVALID_CMD`. Known by: DPDK.
         ATTRIBUTE_INVALID_CMD = 3,
         /// `FW_MSG_CODE_MDUMP_INVALID_CMD`.
         MDUMP_INVALID_CMD = 3,
-        /// `FW_MSG_CODE_NVM_PREV_CMD_WAS_NOT_FINISHED`. Known by: DPDK.
-        NVM_PREV_CMD_WAS_NOT_FINISHED = 3,
+        /// `FW_MSG_CODE_NVM_FAILED_TO_ALLOCATE_PAGE`. Known by: DPDK.
+        NVM_FAILED_TO_ALLOCATE_PAGE = 4,
         /// `FW_MSG_CODE_INIT_HW_FAILED_TO_ALLOCATE_PAGE`. Known by: DPDK.
         INIT_HW_FAILED_TO_ALLOCATE_PAGE = 4,
         /// `FW_MSG_CODE_MDUMP_IN_PROGRESS`. Known by: DPDK.
         MDUMP_IN_PROGRESS = 4,
-        /// `FW_MSG_CODE_NVM_FAILED_TO_ALLOCATE_PAGE`. Known by: DPDK.
-        NVM_FAILED_TO_ALLOCATE_PAGE = 4,
+        /// `FW_MSG_CODE_NVM_INVALID_DIR_FOUND`. Known by: DPDK.
+        NVM_INVALID_DIR_FOUND = 5,
         /// `FW_MSG_CODE_GPIO_INVALID_VALUE`. Known by: DPDK.
         GPIO_INVALID_VALUE = 5,
         /// `FW_MSG_CODE_MDUMP_WRITE_FAILED`. Known by: DPDK.
         MDUMP_WRITE_FAILED = 5,
-        /// `FW_MSG_CODE_NVM_INVALID_DIR_FOUND`. Known by: DPDK.
-        NVM_INVALID_DIR_FOUND = 5,
         /// `FW_MSG_CODE_NVM_PAGE_NOT_FOUND`. Known by: DPDK.
         NVM_PAGE_NOT_FOUND = 6,
         /// `FW_MSG_CODE_NVM_FAILED_PARSING_BNDLE_HEADER`. Known by: DPDK.
@@ -417,24 +417,24 @@ codes! {
         NVM_FAILED_UPDATING_DIR = 10,
         /// `FW_MSG_CODE_NVM_FAILED_TO_FREE_PAGE`. Known by: DPDK.
         NVM_FAILED_TO_FREE_PAGE = 11,
-        /// `FW_MSG_CODE_INIT_HW_FAILED_NO_IMAGE`. Known by: DPDK.
-        INIT_HW_FAILED_NO_IMAGE = 12,
         /// `FW_MSG_CODE_NVM_FILE_NOT_FOUND`. Known by: DPDK.
         NVM_FILE_NOT_FOUND = 12,
-        /// `FW_MSG_CODE_INIT_HW_FAILED_TO_SET_WINDOW`. Known by: DPDK.
-        INIT_HW_FAILED_TO_SET_WINDOW = 13,
+        /// `FW_MSG_CODE_INIT_HW_FAILED_NO_IMAGE`. Known by: DPDK.
+        INIT_HW_FAILED_NO_IMAGE = 12,
         /// `FW_MSG_CODE_NVM_OPERATION_FAILED`. Known by: DPDK.
         NVM_OPERATION_FAILED = 13,
+        /// `FW_MSG_CODE_INIT_HW_FAILED_TO_SET_WINDOW`. Known by: DPDK.
+        INIT_HW_FAILED_TO_SET_WINDOW = 13,
         /// `FW_MSG_CODE_NVM_FAILED_UNALIGNED`. Known by: DPDK.
         NVM_FAILED_UNALIGNED = 14,
         /// `FW_MSG_CODE_BIST_TEST_INVALID`. Known by: DPDK.
         BIST_TEST_INVALID = 15,
         /// `FW_MSG_CODE_GPIO_INVALID`. Known by: DPDK.
         GPIO_INVALID = 15,
-        /// `FW_MSG_CODE_INIT_HW_FAILED_VERSION_MISMATCH`. Known by: DPDK.
-        INIT_HW_FAILED_VERSION_MISMATCH = 16,
         /// `FW_MSG_CODE_NVM_BAD_SIGNATURE`. Known by: DPDK.
         NVM_BAD_SIGNATURE = 16,
+        /// `FW_MSG_CODE_INIT_HW_FAILED_VERSION_MISMATCH`. Known by: DPDK.
+        INIT_HW_FAILED_VERSION_MISMATCH = 16,
         /// `FW_MSG_CODE_PHY_OK`.
         PHY_OK = 17,
         /// `FW_MSG_CODE_PHY_ERROR`. Known by: DPDK.
@@ -443,10 +443,10 @@ codes! {
         SET_SECURE_MODE_ERROR = 19,
         /// `FW_MSG_CODE_SET_SECURE_MODE_OK`. Known by: DPDK.
         SET_SECURE_MODE_OK = 20,
-        /// `FW_MSG_CODE_GPIO_OK`. Known by: DPDK.
-        GPIO_OK = 22,
         /// `FW_MSG_CODE_OK`.
         OK = 22,
+        /// `FW_MSG_CODE_GPIO_OK`. Known by: DPDK.
+        GPIO_OK = 22,
         /// `FW_MSG_CODE_PHY_DIAG_OK`. Known by: DPDK.
         PHY_DIAG_OK = 22,
         /// `FW_MSG_CODE_TRANSCEIVER_DIAG_OK`.

@@ -174,25 +174,6 @@ pub mod eth_phy_cfg {
     pub const ETH_EXT_ADV_SPEED_100G_BASE_R4: u32 = 0x0080_0000;
     /// A value of `extended_speed`.
     pub const ETH_EXT_ADV_SPEED_100G_BASE_P4: u32 = 0x0100_0000;
-    /// Byte offsets of the members.
-    pub mod offset {
-        /// Offset of `speed`.
-        pub const SPEED: u32 = 0;
-        /// Offset of `pause`.
-        pub const PAUSE: u32 = 4;
-        /// Offset of `adv_speed`.
-        pub const ADV_SPEED: u32 = 8;
-        /// Offset of `loopback_mode`.
-        pub const LOOPBACK_MODE: u32 = 12;
-        /// Offset of `eee_cfg`.
-        pub const EEE_CFG: u32 = 16;
-        /// Offset of `link_modes`.
-        pub const LINK_MODES: u32 = 20;
-        /// Offset of `fec_mode`.
-        pub const FEC_MODE: u32 = 24;
-        /// Offset of `extended_speed`.
-        pub const EXTENDED_SPEED: u32 = 28;
-    }
 }
 
 /// `mcp_val64`, a structure of 8 bytes.
@@ -207,17 +188,6 @@ pub struct McpVal64 {
     pub hi: U32,
 }
 layout!(McpVal64, 8, { lo: 0, hi: 4 });
-
-/// Fields, values and offsets of [`McpVal64`].
-pub mod mcp_val64 {
-    /// Byte offsets of the members.
-    pub mod offset {
-        /// Offset of `lo`.
-        pub const LO: u32 = 0;
-        /// Offset of `hi`.
-        pub const HI: u32 = 4;
-    }
-}
 
 /// `pcie_stats_stc`, a structure of 24 bytes.
 #[derive(
@@ -240,25 +210,6 @@ pub struct PcieStats {
 }
 layout!(PcieStats, 24, { sr_cnt_wr_byte_msb: 0, sr_cnt_wr_byte_lsb: 4, sr_cnt_wr_cnt: 8, sr_cnt_rd_byte_msb: 12, sr_cnt_rd_byte_lsb: 16, sr_cnt_rd_cnt: 20 });
 
-/// Fields, values and offsets of [`PcieStats`].
-pub mod pcie_stats {
-    /// Byte offsets of the members.
-    pub mod offset {
-        /// Offset of `sr_cnt_wr_byte_msb`.
-        pub const SR_CNT_WR_BYTE_MSB: u32 = 0;
-        /// Offset of `sr_cnt_wr_byte_lsb`.
-        pub const SR_CNT_WR_BYTE_LSB: u32 = 4;
-        /// Offset of `sr_cnt_wr_cnt`.
-        pub const SR_CNT_WR_CNT: u32 = 8;
-        /// Offset of `sr_cnt_rd_byte_msb`.
-        pub const SR_CNT_RD_BYTE_MSB: u32 = 12;
-        /// Offset of `sr_cnt_rd_byte_lsb`.
-        pub const SR_CNT_RD_BYTE_LSB: u32 = 16;
-        /// Offset of `sr_cnt_rd_cnt`.
-        pub const SR_CNT_RD_CNT: u32 = 20;
-    }
-}
-
 /// `drv_version_stc`, a structure of 16 bytes.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned,
@@ -271,17 +222,6 @@ pub struct DrvVersion {
     pub name: [u8; 12],
 }
 layout!(DrvVersion, 16, { version: 0, name: 4 });
-
-/// Fields, values and offsets of [`DrvVersion`].
-pub mod drv_version {
-    /// Byte offsets of the members.
-    pub mod offset {
-        /// Offset of `version`.
-        pub const VERSION: u32 = 0;
-        /// Offset of `name`.
-        pub const NAME: u32 = 4;
-    }
-}
 
 /// `mcp_mac`, a structure of 8 bytes.
 #[derive(
@@ -296,17 +236,6 @@ pub struct McpMac {
 }
 layout!(McpMac, 8, { mac_upper: 0, mac_lower: 4 });
 
-/// Fields, values and offsets of [`McpMac`].
-pub mod mcp_mac {
-    /// Byte offsets of the members.
-    pub mod offset {
-        /// Offset of `mac_upper`.
-        pub const MAC_UPPER: u32 = 0;
-        /// Offset of `mac_lower`.
-        pub const MAC_LOWER: u32 = 4;
-    }
-}
-
 /// `mcp_file_att`, a structure of 8 bytes.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned,
@@ -319,17 +248,6 @@ pub struct McpFileAtt {
     pub len: U32,
 }
 layout!(McpFileAtt, 8, { nvm_start_addr: 0, len: 4 });
-
-/// Fields, values and offsets of [`McpFileAtt`].
-pub mod mcp_file_att {
-    /// Byte offsets of the members.
-    pub mod offset {
-        /// Offset of `nvm_start_addr`.
-        pub const NVM_START_ADDR: u32 = 0;
-        /// Offset of `len`.
-        pub const LEN: u32 = 4;
-    }
-}
 
 /// `bist_nvm_image_att`, a structure of 16 bytes.
 #[derive(
@@ -348,21 +266,6 @@ pub struct BistNvmImageAtt {
 }
 layout!(BistNvmImageAtt, 16, { return_code: 0, image_type: 4, nvm_start_addr: 8, len: 12 });
 
-/// Fields, values and offsets of [`BistNvmImageAtt`].
-pub mod bist_nvm_image_att {
-    /// Byte offsets of the members.
-    pub mod offset {
-        /// Offset of `return_code`.
-        pub const RETURN_CODE: u32 = 0;
-        /// Offset of `image_type`.
-        pub const IMAGE_TYPE: u32 = 4;
-        /// Offset of `nvm_start_addr`.
-        pub const NVM_START_ADDR: u32 = 8;
-        /// Offset of `len`.
-        pub const LEN: u32 = 12;
-    }
-}
-
 /// `lan_stats_stc`, a structure of 24 bytes.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned,
@@ -379,21 +282,6 @@ pub struct LanStats {
     pub rserved: U32,
 }
 layout!(LanStats, 24, { ucast_rx_pkts: 0, ucast_tx_pkts: 8, fcs_err: 16, rserved: 20 });
-
-/// Fields, values and offsets of [`LanStats`].
-pub mod lan_stats {
-    /// Byte offsets of the members.
-    pub mod offset {
-        /// Offset of `ucast_rx_pkts`.
-        pub const UCAST_RX_PKTS: u32 = 0;
-        /// Offset of `ucast_tx_pkts`.
-        pub const UCAST_TX_PKTS: u32 = 8;
-        /// Offset of `fcs_err`.
-        pub const FCS_ERR: u32 = 16;
-        /// Offset of `rserved`.
-        pub const RSERVED: u32 = 20;
-    }
-}
 
 /// `fcoe_stats_stc`, a structure of 24 bytes.
 #[derive(
@@ -412,21 +300,6 @@ pub struct FcoeStats {
 }
 layout!(FcoeStats, 24, { rx_pkts: 0, tx_pkts: 8, fcs_err: 16, login_failure: 20 });
 
-/// Fields, values and offsets of [`FcoeStats`].
-pub mod fcoe_stats {
-    /// Byte offsets of the members.
-    pub mod offset {
-        /// Offset of `rx_pkts`.
-        pub const RX_PKTS: u32 = 0;
-        /// Offset of `tx_pkts`.
-        pub const TX_PKTS: u32 = 8;
-        /// Offset of `fcs_err`.
-        pub const FCS_ERR: u32 = 16;
-        /// Offset of `login_failure`.
-        pub const LOGIN_FAILURE: u32 = 20;
-    }
-}
-
 /// `iscsi_stats_stc`, a structure of 32 bytes.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned,
@@ -443,21 +316,6 @@ pub struct IscsiStats {
     pub tx_bytes: U64,
 }
 layout!(IscsiStats, 32, { rx_pdus: 0, tx_pdus: 8, rx_bytes: 16, tx_bytes: 24 });
-
-/// Fields, values and offsets of [`IscsiStats`].
-pub mod iscsi_stats {
-    /// Byte offsets of the members.
-    pub mod offset {
-        /// Offset of `rx_pdus`.
-        pub const RX_PDUS: u32 = 0;
-        /// Offset of `tx_pdus`.
-        pub const TX_PDUS: u32 = 8;
-        /// Offset of `rx_bytes`.
-        pub const RX_BYTES: u32 = 16;
-        /// Offset of `tx_bytes`.
-        pub const TX_BYTES: u32 = 24;
-    }
-}
 
 /// `rdma_stats_stc`, a structure of 32 bytes.
 #[derive(
@@ -476,21 +334,6 @@ pub struct RdmaStats {
 }
 layout!(RdmaStats, 32, { rx_pkts: 0, tx_pkts: 8, rx_bytes: 16, tx_bytes: 24 });
 
-/// Fields, values and offsets of [`RdmaStats`].
-pub mod rdma_stats {
-    /// Byte offsets of the members.
-    pub mod offset {
-        /// Offset of `rx_pkts`.
-        pub const RX_PKTS: u32 = 0;
-        /// Offset of `tx_pkts`.
-        pub const TX_PKTS: u32 = 8;
-        /// Offset of `rx_bytes`.
-        pub const RX_BYTES: u32 = 16;
-        /// Offset of `tx_bytes`.
-        pub const TX_BYTES: u32 = 24;
-    }
-}
-
 /// `ocbb_data_stc`, a structure of 12 bytes.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned,
@@ -505,19 +348,6 @@ pub struct OcbbData {
     pub ocsd_req_update_interval: U32,
 }
 layout!(OcbbData, 12, { ocbb_host_addr: 0, ocsd_host_addr: 4, ocsd_req_update_interval: 8 });
-
-/// Fields, values and offsets of [`OcbbData`].
-pub mod ocbb_data {
-    /// Byte offsets of the members.
-    pub mod offset {
-        /// Offset of `ocbb_host_addr`.
-        pub const OCBB_HOST_ADDR: u32 = 0;
-        /// Offset of `ocsd_host_addr`.
-        pub const OCSD_HOST_ADDR: u32 = 4;
-        /// Offset of `ocsd_req_update_interval`.
-        pub const OCSD_REQ_UPDATE_INTERVAL: u32 = 8;
-    }
-}
 
 /// `fcoe_cap_stc`, a structure of 24 bytes.
 #[derive(
@@ -540,25 +370,6 @@ pub struct FcoeCap {
 }
 layout!(FcoeCap, 24, { max_ios: 0, max_log: 4, max_exch: 8, max_npiv: 12, max_tgt: 16, max_outstnd: 20 });
 
-/// Fields, values and offsets of [`FcoeCap`].
-pub mod fcoe_cap {
-    /// Byte offsets of the members.
-    pub mod offset {
-        /// Offset of `max_ios`.
-        pub const MAX_IOS: u32 = 0;
-        /// Offset of `max_log`.
-        pub const MAX_LOG: u32 = 4;
-        /// Offset of `max_exch`.
-        pub const MAX_EXCH: u32 = 8;
-        /// Offset of `max_npiv`.
-        pub const MAX_NPIV: u32 = 12;
-        /// Offset of `max_tgt`.
-        pub const MAX_TGT: u32 = 16;
-        /// Offset of `max_outstnd`.
-        pub const MAX_OUTSTND: u32 = 20;
-    }
-}
-
 /// `temperature_status_stc`, a structure of 32 bytes.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned,
@@ -571,17 +382,6 @@ pub struct TemperatureStatus {
     pub sensor: [U32; 7],
 }
 layout!(TemperatureStatus, 32, { num_of_sensors: 0, sensor: 4 });
-
-/// Fields, values and offsets of [`TemperatureStatus`].
-pub mod temperature_status {
-    /// Byte offsets of the members.
-    pub mod offset {
-        /// Offset of `num_of_sensors`.
-        pub const NUM_OF_SENSORS: u32 = 0;
-        /// Offset of `sensor`.
-        pub const SENSOR: u32 = 4;
-    }
-}
 
 /// `mdump_config_stc`, a structure of 20 bytes.
 #[derive(
@@ -601,23 +401,6 @@ pub struct MdumpConfig {
     pub valid_logs: U32,
 }
 layout!(MdumpConfig, 20, { version: 0, config: 4, epoc: 8, num_of_logs: 12, valid_logs: 16 });
-
-/// Fields, values and offsets of [`MdumpConfig`].
-pub mod mdump_config {
-    /// Byte offsets of the members.
-    pub mod offset {
-        /// Offset of `version`.
-        pub const VERSION: u32 = 0;
-        /// Offset of `config`.
-        pub const CONFIG: u32 = 4;
-        /// Offset of `epoc`.
-        pub const EPOC: u32 = 8;
-        /// Offset of `num_of_logs`.
-        pub const NUM_OF_LOGS: u32 = 12;
-        /// Offset of `valid_logs`.
-        pub const VALID_LOGS: u32 = 16;
-    }
-}
 
 /// `resource_info`, a structure of 24 bytes.
 #[derive(
@@ -644,21 +427,6 @@ layout!(ResourceInfo, 24, { res_id: 0, size: 4, offset: 8, vf_size: 12, vf_offse
 pub mod resource_info {
     /// A value of `flags`.
     pub const RESOURCE_ELEMENT_STRICT: u32 = 1;
-    /// Byte offsets of the members.
-    pub mod offset {
-        /// Offset of `res_id`.
-        pub const RES_ID: u32 = 0;
-        /// Offset of `size`.
-        pub const SIZE: u32 = 4;
-        /// Offset of `offset`.
-        pub const OFFSET: u32 = 8;
-        /// Offset of `vf_size`.
-        pub const VF_SIZE: u32 = 12;
-        /// Offset of `vf_offset`.
-        pub const VF_OFFSET: u32 = 16;
-        /// Offset of `flags`.
-        pub const FLAGS: u32 = 20;
-    }
 }
 
 /// `mcp_wwn`, a structure of 8 bytes.
@@ -673,17 +441,6 @@ pub struct McpWwn {
     pub wwn_lower: U32,
 }
 layout!(McpWwn, 8, { wwn_upper: 0, wwn_lower: 4 });
-
-/// Fields, values and offsets of [`McpWwn`].
-pub mod mcp_wwn {
-    /// Byte offsets of the members.
-    pub mod offset {
-        /// Offset of `wwn_upper`.
-        pub const WWN_UPPER: u32 = 0;
-        /// Offset of `wwn_lower`.
-        pub const WWN_LOWER: u32 = 4;
-    }
-}
 
 /// `load_req_stc`, a structure of 16 bytes.
 #[derive(
@@ -731,17 +488,6 @@ pub mod load_req {
     pub const LOAD_REQ_FORCE_ALL: u32 = 2;
     /// A value of `misc0`.
     pub const LOAD_REQ_FLAGS0_AVOID_RESET: u32 = 1;
-    /// Byte offsets of the members.
-    pub mod offset {
-        /// Offset of `drv_ver_0`.
-        pub const DRV_VER_0: u32 = 0;
-        /// Offset of `drv_ver_1`.
-        pub const DRV_VER_1: u32 = 4;
-        /// Offset of `fw_ver`.
-        pub const FW_VER: u32 = 8;
-        /// Offset of `misc0`.
-        pub const MISC0: u32 = 12;
-    }
 }
 
 /// `load_rsp_stc`, a structure of 16 bytes.
@@ -778,17 +524,6 @@ pub mod load_rsp {
     pub const LOAD_RSP_FLAGS0: Field<u32, Register> = Field::new(15, 16);
     /// A value of `misc0`.
     pub const LOAD_RSP_FLAGS0_DRV_EXISTS: u32 = 1;
-    /// Byte offsets of the members.
-    pub mod offset {
-        /// Offset of `drv_ver_0`.
-        pub const DRV_VER_0: u32 = 0;
-        /// Offset of `drv_ver_1`.
-        pub const DRV_VER_1: u32 = 4;
-        /// Offset of `fw_ver`.
-        pub const FW_VER: u32 = 8;
-        /// Offset of `misc0`.
-        pub const MISC0: u32 = 12;
-    }
 }
 
 /// `mdump_retain_data_stc`, a structure of 16 bytes.
@@ -808,21 +543,6 @@ pub struct MdumpRetainData {
 }
 layout!(MdumpRetainData, 16, { valid: 0, epoch: 4, pf: 8, status: 12 });
 
-/// Fields, values and offsets of [`MdumpRetainData`].
-pub mod mdump_retain_data {
-    /// Byte offsets of the members.
-    pub mod offset {
-        /// Offset of `valid`.
-        pub const VALID: u32 = 0;
-        /// Offset of `epoch`.
-        pub const EPOCH: u32 = 4;
-        /// Offset of `pf`.
-        pub const PF: u32 = 8;
-        /// Offset of `status`.
-        pub const STATUS: u32 = 12;
-    }
-}
-
 /// `attribute_cmd_write_stc`, a structure of 12 bytes.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned,
@@ -837,19 +557,6 @@ pub struct AttributeCmdWrite {
     pub offset: U32,
 }
 layout!(AttributeCmdWrite, 12, { val: 0, mask: 4, offset: 8 });
-
-/// Fields, values and offsets of [`AttributeCmdWrite`].
-pub mod attribute_cmd_write {
-    /// Byte offsets of the members.
-    pub mod offset {
-        /// Offset of `val`.
-        pub const VAL: u32 = 0;
-        /// Offset of `mask`.
-        pub const MASK: u32 = 4;
-        /// Offset of `offset`.
-        pub const OFFSET: u32 = 8;
-    }
-}
 
 /// `lldp_stats_stc`, a structure of 16 bytes.
 #[derive(
@@ -868,21 +575,6 @@ pub struct LldpStats {
 }
 layout!(LldpStats, 16, { tx_frames_total: 0, rx_frames_total: 4, rx_frames_discarded: 8, rx_age_outs: 12 });
 
-/// Fields, values and offsets of [`LldpStats`].
-pub mod lldp_stats {
-    /// Byte offsets of the members.
-    pub mod offset {
-        /// Offset of `tx_frames_total`.
-        pub const TX_FRAMES_TOTAL: u32 = 0;
-        /// Offset of `rx_frames_total`.
-        pub const RX_FRAMES_TOTAL: u32 = 4;
-        /// Offset of `rx_frames_discarded`.
-        pub const RX_FRAMES_DISCARDED: u32 = 8;
-        /// Offset of `rx_age_outs`.
-        pub const RX_AGE_OUTS: u32 = 12;
-    }
-}
-
 /// `get_att_ctrl_stc`, a structure of 8 bytes.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned,
@@ -896,17 +588,6 @@ pub struct GetAttCtrl {
 }
 layout!(GetAttCtrl, 8, { disabled_attns: 0, controllable_attns: 4 });
 
-/// Fields, values and offsets of [`GetAttCtrl`].
-pub mod get_att_ctrl {
-    /// Byte offsets of the members.
-    pub mod offset {
-        /// Offset of `disabled_attns`.
-        pub const DISABLED_ATTNS: u32 = 0;
-        /// Offset of `controllable_attns`.
-        pub const CONTROLLABLE_ATTNS: u32 = 4;
-    }
-}
-
 /// `trace_filter_stc`, a structure of 8 bytes.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned,
@@ -919,17 +600,6 @@ pub struct TraceFilter {
     pub modules: U32,
 }
 layout!(TraceFilter, 8, { level: 0, modules: 4 });
-
-/// Fields, values and offsets of [`TraceFilter`].
-pub mod trace_filter {
-    /// Byte offsets of the members.
-    pub mod offset {
-        /// Offset of `level`.
-        pub const LEVEL: u32 = 0;
-        /// Offset of `modules`.
-        pub const MODULES: u32 = 4;
-    }
-}
 
 /// `drv_union_data`, a union of 32 bytes.
 #[derive(
