@@ -1,21 +1,95 @@
 //! The management firmware: mailboxes, shared memory, NVM, link, personas.
+//!
+//! [`Mfw`] answers the scratchpad and the registers around the management processor. A driver writes its mailbox header,
+//! the firmware executes the command and writes payload, parameter and, last, the answer header. What concerns the rest
+//! of the chip comes out as [`MfwEffect`]s. Everything that takes time does so in model time, see [`Mfw::advance`].
+//!
+//! Drivers may write anything anywhere in the scratchpad: the firmware keeps its own state outside and never follows an
+//! offset that it reads there.
 
-/// How the management firmware behaves.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Persona;
+pub mod codes;
+mod effects;
+mod events;
+mod executor;
+mod layout;
+mod link;
+mod load;
+mod locks;
+mod management;
+mod mdump;
+mod module_eeprom;
+mod nvm;
+mod nvm_config;
+mod persona;
+mod reply;
+mod resources;
+mod scratchpad;
+mod sensors;
+mod shared_memory;
+mod statistics;
+#[cfg(test)]
+mod tests;
+mod topology;
 
-impl Persona {
-    /// The persona of this name, such as `modern` or `bist-unsupported`.
-    pub fn by_name(name: &str) -> Option<Self> {
-        (name == "modern").then_some(Self)
-    }
-}
+pub use codes::Event;
+pub use effects::{MfwEffect, MfwEffects};
+pub use layout::{Generation, Section};
+pub use link::{Fec, LoopbackMode, Partner, PhyConfig, speed};
+pub use load::{DriverIdentity, HsiPolicy, LoadState};
+pub use locks::RESOURCE_ALLOCATION_LOCK;
+pub use management::FunctionRecord;
+pub use module_eeprom::Module;
+pub use nvm::{FLASH_BYTES, NvmImage, crc32, image};
+pub use persona::{Persona, Processor, Rule};
+pub use resources::{Resource, ResourceRange};
+pub use scratchpad::{SCRATCH_BASE, SCRATCH_BYTES};
+pub use statistics::{PortCounter, PortStatistics};
+
+use crate::Chip;
+use events::EventCounters;
+use layout::{FUNCTIONS, Layout, PUBLIC_BASES};
+use link::PortLink;
+use load::LoadArbiter;
+use locks::ResourceLocks;
+use mdump::CrashDump;
+use nvm::Flash;
+use nvm_config::{NvmConfig, NvmConfigSource};
+use persona::Directive;
+use reply::Request;
+use resources::Resources;
+use scratchpad::{SCRATCH_RESERVED_BYTES, Scratchpad};
+use sensors::Sensors;
+use std::collections::{BTreeMap, VecDeque};
+use topology::Topology;
+
+/// MISC_REG_SHARED_MEM_ADDR: the public base, or 0 while the firmware does not run.
+const SHARED_MEMORY_ADDRESS: u32 = 0x8c20;
+/// MISC_REG_GEN_PURP_CR0: GRC address of the NVM configuration block.
+const NVM_CONFIG_ADDRESS: u32 = 0x8c80;
+/// MISCS_REG_GENERIC_POR_0: changes with each restart of the firmware.
+const RESTART_COUNTER: u32 = 0x96d4;
+/// MCP_REG_CPU_MODE, bit 10 requests a halt.
+const CPU_MODE: u32 = 0xe0_5000;
+/// MCP_REG_CPU_STATE, bit 10 shows a halt; cleared by writing ones.
+const CPU_STATE: u32 = 0xe0_5004;
+/// MCP_REG_CPU_EVENT_MASK.
+const CPU_EVENT_MASK: u32 = 0xe0_5008;
+/// MCP_REG_CPU_PROGRAM_COUNTER.
+const CPU_PROGRAM_COUNTER: u32 = 0xe0_501c;
+/// MCP_REG_NVM_CFG4, [2:0] the size of the flash.
+const FLASH_SIZE: u32 = 0xe0_642c;
+const SOFT_HALT: u32 = 1 << 10;
+
+/// Exchanges that [`Mfw::exchanges`] remembers.
+const EXCHANGES: usize = 256;
+/// PHY registers that tools can write before the firmware refuses more.
+const PHY_REGISTERS: usize = 1024;
 
 /// What the management firmware has to know about the card.
 #[derive(Clone, Debug)]
 pub struct MfwConfig {
     /// The chip family.
-    pub chip: crate::Chip,
+    pub chip: Chip,
     /// How the firmware behaves.
     pub persona: Persona,
     /// Ports of the engine.
@@ -28,37 +102,173 @@ pub struct MfwConfig {
     pub seed: u64,
 }
 
-/// Link state, in Mb/s (0 = down).
+/// One command that the firmware dealt with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MfwEffect {
-    /// Raise the general attention of this function; it stays raised until the driver writes 0 to its register.
-    GeneralAttention {
-        /// Absolute PF id.
-        function: u8,
-    },
+pub struct Exchange {
+    /// Model time of the answer, or of the command when there was none.
+    pub time_ns: u64,
+    /// Number of the mailbox: PF id on its engine, plus 8 on the second engine of BB.
+    pub function: u8,
+    /// Command code.
+    pub command: u16,
+    /// Sequence number of the command.
+    pub sequence: u16,
+    /// Parameter of the command.
+    pub param: u32,
+    /// Response code and parameter; `None` when the persona stayed silent.
+    pub answer: Option<(u16, u32)>,
 }
 
-/// A list of effects in the order in which they happened.
-#[derive(Debug, Default)]
-pub struct MfwEffects(Vec<MfwEffect>);
+/// A command whose answer is due later.
+#[derive(Clone, Copy)]
+struct Pending {
+    request: Request,
+    directive: Directive,
+    due_ns: u64,
+}
 
-impl MfwEffects {
-    /// Takes the effects out, oldest first, and leaves the list empty.
-    pub fn drain(&mut self) -> impl Iterator<Item = MfwEffect> + '_ {
-        self.0.drain(..)
+/// State of the management processor.
+#[derive(Default)]
+struct Cpu {
+    mode: u32,
+    state: u32,
+    event_mask: u32,
+    program_counter: u32,
+    restarts: u32,
+}
+
+impl Cpu {
+    fn is_halted(&self) -> bool {
+        self.mode & SOFT_HALT != 0
+    }
+
+    fn halt(&mut self) {
+        self.mode |= SOFT_HALT;
+        self.state |= SOFT_HALT;
+    }
+
+    fn sample_program_counter(&mut self) -> u32 {
+        if !self.is_halted() {
+            self.program_counter = (self.program_counter + 4) & 0xfff;
+        }
+        0x0800_0000 | self.program_counter
     }
 }
 
+/// A port: its link and its module.
+struct Port {
+    link: PortLink,
+    module: Module,
+}
+
 /// The management firmware.
-#[derive(Debug)]
 pub struct Mfw {
     config: MfwConfig,
+    topology: Topology,
+    layout: Layout,
+    ram: Scratchpad,
+    cpu: Cpu,
+    now_ns: u64,
+    booted: bool,
+    link_training_ns: u64,
+    pending: [Option<Pending>; FUNCTIONS as usize],
+    muted: [bool; FUNCTIONS as usize],
+    sequences: [u16; FUNCTIONS as usize],
+    records: Vec<FunctionRecord>,
+    load: LoadArbiter,
+    locks: ResourceLocks,
+    resources: Resources,
+    events: EventCounters,
+    ports: Vec<Port>,
+    sensors: Sensors,
+    nvm_config: NvmConfig,
+    flash: Flash,
+    dump: CrashDump,
+    phy_registers: BTreeMap<(u16, u32), u32>,
+    exchanges: VecDeque<Exchange>,
+    overwritten: u64,
+}
+
+impl core::fmt::Debug for Mfw {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Mfw")
+            .field("config", &self.config)
+            .field("now_ns", &self.now_ns)
+            .field("halted", &self.cpu.is_halted())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The address of the PF with this number: the base plus the number, as 48-bit arithmetic.
+fn mac_of(base: [u8; 6], function: u8) -> [u8; 6] {
+    let [a, b, c, d, e, f] = base;
+    let sum = u64::from_be_bytes([0, 0, a, b, c, d, e, f]).wrapping_add(function.into());
+    let [_, _, mac @ ..] = sum.to_be_bytes();
+    mac
 }
 
 impl Mfw {
     /// A freshly powered-up management firmware.
     pub fn new(config: MfwConfig) -> Self {
-        Self { config }
+        let topology = Topology::new(config.chip, config.pfs, config.ports);
+        let persona = &config.persona;
+        let macs = std::array::from_fn(|function| mac_of(config.mac_base, function as u8));
+        let speeds = speed::G1 | speed::G10 | speed::G25;
+        let nvm_config = NvmConfig::new(&NvmConfigSource {
+            topology,
+            macs,
+            speeds,
+            mbi_version: persona.version >> 8,
+        });
+        let flash = Flash::new(nvm_config.words(), persona.version, config.seed);
+        let features = shared_memory::link_features(persona.features);
+        let ports = (0..topology.ports())
+            .map(|_| Port {
+                link: PortLink::new(speeds, features, Some(Partner::default())),
+                module: Module::default(),
+            })
+            .collect();
+        let layout = Layout {
+            base: PUBLIC_BASES[0],
+            generation: persona.generation,
+        };
+        let events = EventCounters::new(layout.generation.event_capacity().min(27));
+        let mut mfw = Self {
+            topology,
+            layout,
+            ram: Scratchpad::new(),
+            cpu: Cpu::default(),
+            now_ns: 0,
+            booted: false,
+            link_training_ns: 0,
+            pending: [None; FUNCTIONS as usize],
+            muted: [false; FUNCTIONS as usize],
+            sequences: [config.seed as u16; FUNCTIONS as usize],
+            records: vec![FunctionRecord::default(); FUNCTIONS as usize],
+            load: LoadArbiter::new(topology, persona.hsi),
+            locks: ResourceLocks::default(),
+            resources: Resources::new(topology),
+            events,
+            ports,
+            sensors: Sensors::new(),
+            nvm_config,
+            flash,
+            dump: CrashDump::default(),
+            phy_registers: BTreeMap::new(),
+            exchanges: VecDeque::new(),
+            overwritten: 0,
+            config,
+        };
+        mfw.write_shared_memory();
+        match mfw.config.persona.processor {
+            Processor::Running => mfw.finish_boot(),
+            Processor::Halted => {
+                mfw.finish_boot();
+                mfw.cpu.halt();
+            }
+            Processor::Absent | Processor::Booting(_) => {}
+        }
+        mfw
     }
 
     /// The configuration it was made with.
@@ -69,16 +279,37 @@ impl Mfw {
     /// True for registers and memories that the management firmware answers: its block (0xe00000 to 0xe7ffff) and the
     /// scattered registers that it fills (0x8c20, 0x8c80, 0x96d4).
     pub fn owns(&self, address: u32) -> bool {
-        matches!(address, 0xe0_0000..=0xe7_ffff | 0x8c20 | 0x8c80 | 0x96d4)
+        matches!(
+            address,
+            0xe0_0000..=0xe7_ffff | SHARED_MEMORY_ADDRESS | NVM_CONFIG_ADDRESS | RESTART_COUNTER
+        )
     }
 
-    /// Reads a dword.
+    fn scratch_offset(address: u32) -> Option<u32> {
+        address
+            .checked_sub(SCRATCH_BASE)
+            .filter(|offset| *offset < SCRATCH_RESERVED_BYTES)
+    }
+
+    /// Reads a dword; what does not exist reads as 0.
     pub fn read32(&mut self, requester_pf: u8, address: u32) -> u32 {
-        let _ = (requester_pf, address);
-        0
+        let _ = requester_pf;
+        let absent = self.config.persona.processor == Processor::Absent;
+        match address {
+            SHARED_MEMORY_ADDRESS | NVM_CONFIG_ADDRESS if absent => 0,
+            SHARED_MEMORY_ADDRESS => 0x2_0000 + self.layout.base,
+            NVM_CONFIG_ADDRESS => SCRATCH_BASE + layout::NVM_CFG_OFFSET,
+            RESTART_COUNTER => self.cpu.restarts,
+            CPU_MODE => self.cpu.mode,
+            CPU_STATE => self.cpu.state,
+            CPU_EVENT_MASK => self.cpu.event_mask,
+            CPU_PROGRAM_COUNTER => self.cpu.sample_program_counter(),
+            FLASH_SIZE => nvm::SIZE_CODE,
+            _ => Self::scratch_offset(address).map_or(0, |offset| self.ram.get(offset)),
+        }
     }
 
-    /// Writes a dword.
+    /// Writes a dword. Writing a mailbox header executes its command.
     pub fn write32(
         &mut self,
         requester_pf: u8,
@@ -86,11 +317,162 @@ impl Mfw {
         value: u32,
         effects: &mut MfwEffects,
     ) {
-        let _ = (requester_pf, address, value, effects);
+        let _ = requester_pf;
+        match address {
+            CPU_MODE => {
+                let was_halted = self.cpu.is_halted();
+                self.cpu.mode = value;
+                if self.cpu.is_halted() {
+                    self.cpu.halt();
+                } else if was_halted {
+                    self.run_due(effects);
+                }
+            }
+            CPU_STATE => self.cpu.state &= !value,
+            CPU_EVENT_MASK => self.cpu.event_mask = value,
+            _ => {
+                if let Some(offset) = Self::scratch_offset(address) {
+                    self.ram.set(offset, value);
+                    self.observe(offset, value, effects);
+                }
+            }
+        }
     }
 
-    /// Lets time pass.
+    /// Looks whether a write to the scratchpad means something.
+    fn observe(&mut self, offset: u32, value: u32, effects: &mut MfwEffects) {
+        match self.layout.mailbox_at(offset) {
+            Some((function, shared_memory::DRIVER_HEADER)) => {
+                self.submit(function as u8, value, effects)
+            }
+            Some((function, shared_memory::DRIVER_PULSE)) => self.pulse(function as u8, value),
+            _ => {}
+        }
+    }
+
+    /// Lets time pass until `now_ns`: answers what is due, finishes booting and link training.
     pub fn advance(&mut self, now_ns: u64, effects: &mut MfwEffects) {
-        let _ = (now_ns, effects);
+        self.now_ns = self.now_ns.max(now_ns);
+        if let Processor::Booting(time_ns) = self.config.persona.processor {
+            if !self.booted && self.now_ns >= time_ns {
+                self.finish_boot();
+            }
+        }
+        for port in 0..self.ports.len() {
+            self.refresh_link(port, effects);
+        }
+        self.run_due(effects);
+    }
+
+    /// The earliest model time at which [`Self::advance`] has something to do, if a command waits for its answer.
+    pub fn next_due_ns(&self) -> Option<u64> {
+        self.pending
+            .iter()
+            .flatten()
+            .map(|pending| pending.due_ns)
+            .min()
+    }
+
+    /// Tells the firmware that a function was reset (PCIe FLR): its driver, locks and link request are gone.
+    ///
+    /// Not to be called for a [`MfwEffect::PfFlr`]: there the firmware has already done its part.
+    pub fn function_reset(&mut self, function: u8, effects: &mut MfwEffects) {
+        let function = function & 0xf;
+        self.pending[usize::from(function)] = None;
+        self.muted[usize::from(function)] = false;
+        self.forget(function, effects);
+        self.run_due(effects);
+    }
+
+    /// Where the driver of a function is.
+    pub fn load_state(&self, function: u8) -> LoadState {
+        self.load.state(function)
+    }
+
+    /// What the loaded driver of a function said about itself.
+    pub fn driver(&self, function: u8) -> Option<DriverIdentity> {
+        self.load.driver(function)
+    }
+
+    /// What drivers reported about a function.
+    pub fn record(&self, function: u8) -> &FunctionRecord {
+        &self.records[usize::from(function & 0xf)]
+    }
+
+    /// A function's share of a resource.
+    pub fn resource(&self, function: u8, resource: Resource) -> ResourceRange {
+        self.resources.range(function, resource)
+    }
+
+    /// Who holds an arbitrated lock: 0 to 15 a function, 16 the firmware itself.
+    pub fn lock_owner(&mut self, lock: u8) -> Option<u8> {
+        self.locks.owner(lock, self.now_ns)
+    }
+
+    /// Lets somebody outside the mailboxes hold a lock (16 is the firmware itself), or frees it.
+    pub fn set_lock_owner(&mut self, lock: u8, owner: Option<u8>) {
+        self.locks.set_owner(lock, owner);
+    }
+
+    /// The MAC address of a function.
+    pub fn mac_address(&self, function: u8) -> [u8; 6] {
+        mac_of(self.config.mac_base, function)
+    }
+
+    /// The directory of the flash.
+    pub fn images(&self) -> &[NvmImage] {
+        self.flash.images()
+    }
+
+    /// The bytes of the flash.
+    pub fn flash(&self) -> &[u8] {
+        self.flash.bytes()
+    }
+
+    /// The last file that a driver sent completely: 1 firmware, 2 image, 3 bundle.
+    pub fn finished_upload(&self) -> Option<(u32, &[u8])> {
+        self.flash.finished_upload()
+    }
+
+    /// LED mode of a port of the engine: 0 operational, 1 on, 2 off.
+    pub fn led_mode(&self, port: u8) -> u32 {
+        self.sensors.led(self.topology.shared_port(port))
+    }
+
+    /// Sets what the temperature sensors of chip and board read, in degrees Celsius.
+    pub fn set_temperatures(&mut self, internal_c: u8, external_c: u8) {
+        self.sensors.internal_c = internal_c.into();
+        self.sensors.external_c = external_c.into();
+        self.write_global();
+    }
+
+    /// The latest exchanges, oldest first.
+    pub fn exchanges(&self) -> impl Iterator<Item = &Exchange> {
+        self.exchanges.iter()
+    }
+
+    /// How many commands were overwritten by the next one before they were answered.
+    pub fn overwritten_commands(&self) -> u64 {
+        self.overwritten
+    }
+
+    /// How often an event was posted to a function, modulo 256.
+    pub fn event_count(&self, function: u8, event: Event) -> u8 {
+        self.events.count(function, event)
+    }
+
+    /// GRC address of an element of a section, for tests and tools.
+    pub fn section_address(&self, section: Section, index: u32) -> u32 {
+        SCRATCH_BASE + self.layout.element(section, index)
+    }
+
+    /// The number of a function's port in shared memory: absolute PF id modulo the number of ports of the card.
+    pub fn port_of(&self, function: u8) -> u8 {
+        self.topology.port(function)
+    }
+
+    /// PF id of a function as the whole chip counts: on BB the second of two engines has the odd ones.
+    pub fn absolute_pf(&self, function: u8) -> u8 {
+        self.topology.absolute(function)
     }
 }
