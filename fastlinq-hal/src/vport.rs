@@ -119,6 +119,7 @@ pub(crate) struct VportState {
     pub(crate) mode: ReceiveMode,
     pub(crate) multicast: MulticastBins,
     pub(crate) address: Option<[u8; 6]>,
+    pub(crate) vlan_filtering: bool,
 }
 
 #[cfg(test)]

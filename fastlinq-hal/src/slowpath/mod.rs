@@ -8,6 +8,7 @@ mod path;
 mod queue;
 mod ramrod;
 mod return_code;
+mod statistics;
 #[cfg(test)]
 pub(crate) mod test_memory;
 
@@ -20,3 +21,5 @@ pub(crate) use path::{SlowPath, SlowPathParts, WaitContext};
 pub use queue::*;
 pub use ramrod::*;
 pub use return_code::*;
+pub use statistics::{PacketPathStatistics, Traffic, VportStatistics};
+pub(crate) use statistics::{clear_vport, read_port, read_vport};
