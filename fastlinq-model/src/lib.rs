@@ -6,7 +6,9 @@
 #![forbid(unsafe_code)]
 
 pub mod card;
+pub mod config_space;
 pub mod fabric;
+pub mod firmware_image;
 pub mod memory;
 pub mod mfw;
 pub mod storm;

@@ -1,0 +1,17 @@
+//! Storm-firmware images in the real file format, built by this project.
+//!
+//! A driver needs an init-values file to bring an adapter up. [`synthetic_image`] gives one that the
+//! software adapter accepts; [`ImageBuilder`] builds others, for tests of what a driver does with
+//! them. Neither contains anything of the vendor's firmware but addresses and indexes.
+
+mod builder;
+mod format;
+mod iro_records;
+mod runtime_runs;
+mod synthetic;
+
+pub use builder::{ImageBuilder, IroRecord, ModeExpression, Poll};
+pub use synthetic::synthetic_image;
+
+#[cfg(test)]
+mod tests;
