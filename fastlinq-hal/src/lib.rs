@@ -18,6 +18,7 @@ mod log;
 
 pub mod adapter;
 pub mod dma;
+pub mod firmware;
 pub mod host;
 pub mod queue;
 pub mod slowpath;
