@@ -22,7 +22,7 @@ pub enum MfwEffect {
     },
     /// The physical link of this port went up or down, or changed its speed.
     LinkChanged {
-        /// MFW port.
+        /// Port of the card.
         port: u8,
         /// True when frames can pass.
         up: bool,
@@ -31,7 +31,7 @@ pub enum MfwEffect {
     },
     /// The loopback mode of this port changed.
     Loopback {
-        /// MFW port.
+        /// Port of the card.
         port: u8,
         /// The new mode.
         mode: super::link::LoopbackMode,

@@ -4,7 +4,7 @@ use super::codes::{Event, command, response};
 use super::layout::Section;
 use super::link::PhyConfig;
 use super::load::LoadAnswer;
-use super::reply::{Outcome, Reply, Request, UNION_BYTES, payload_of, word};
+use super::reply::{Outcome, Reply, Request, UNION_BYTES, payload_of};
 use super::scratchpad::swap_string;
 use super::shared_memory::{DRIVER_PARAM, FIRMWARE_HEADER, FIRMWARE_PARAM, UNION};
 use super::{
@@ -112,7 +112,7 @@ impl Mfw {
         }
         self.exchanges.push_back(Exchange {
             time_ns: self.now_ns,
-            function,
+            function: self.topology.absolute(function),
             command: request.command,
             sequence: request.sequence,
             param: request.param,
@@ -149,7 +149,9 @@ impl Mfw {
             .request(function, request, self.now_ns, &mut evicted);
         for other in evicted {
             self.forget(other, effects);
-            effects.push(MfwEffect::PfFlr { function: other });
+            effects.push(MfwEffect::PfFlr {
+                function: self.topology.absolute(other),
+            });
         }
         self.write_driver_id(function);
         match answer {
@@ -186,7 +188,9 @@ impl Mfw {
             command::INITIATE_PF_FLR => {
                 self.forget(function, effects);
                 if self.topology.is_present(function) {
-                    effects.push(MfwEffect::PfFlr { function });
+                    effects.push(MfwEffect::PfFlr {
+                        function: self.topology.absolute(function),
+                    });
                 }
                 Reply::code(response::FLR_ACK)
             }
@@ -196,7 +200,7 @@ impl Mfw {
                     path: self.topology.path(function),
                     vf,
                 });
-                self.vf_reset(function, vf, effects);
+                self.vf_reset(self.topology.absolute(function), vf, effects);
                 return Some(Reply::code(response::VF_FLR_OK));
             }
             command::VF_DISABLED_DONE => {
@@ -234,7 +238,7 @@ impl Mfw {
         }
         let (vf, vectors) = (param as u8, (param >> 8) as u8);
         effects.push(MfwEffect::VfVectors {
-            function,
+            function: self.topology.absolute(function),
             vf: Some(vf),
             vectors,
         });
@@ -246,7 +250,7 @@ impl Mfw {
             return Reply::code(response::PF_VFS_VECTORS_WRONG_CHIP);
         }
         effects.push(MfwEffect::VfVectors {
-            function,
+            function: self.topology.absolute(function),
             vf: None,
             vectors: param as u8,
         });
@@ -291,7 +295,9 @@ impl Mfw {
             command::GPIO_WRITE => self.sensors.gpio_write(param),
             command::GPIO_INFO => self.sensors.gpio_info(param),
             command::NIG_DRAIN => {
-                effects.push(MfwEffect::NigDrain { function });
+                effects.push(MfwEffect::NigDrain {
+                    function: self.topology.absolute(function),
+                });
                 Reply::code(command::NIG_DRAIN)
             }
             command::PHY_RAW_READ | command::PHY_CORE_READ | command::EXTERNAL_PHY_READ => {
@@ -390,7 +396,7 @@ impl Mfw {
             }
             command::SET_BANDWIDTH => {
                 self.write_bandwidth(function, (param >> 8) as u8, param as u8);
-                self.post_event(function, Event::BandwidthUpdate, effects);
+                self.post(function, Event::BandwidthUpdate, effects);
                 Reply::ok()
             }
             command::MASK_PARITIES if param > 1 => Reply::code(response::ERROR),
@@ -400,7 +406,7 @@ impl Mfw {
             }
             command::INDUCE_FAILURE => {
                 if param & 3 != 0 {
-                    self.post_event(function, Event::FailureDetected, effects);
+                    self.post(function, Event::FailureDetected, effects);
                 }
                 Reply::ok()
             }
@@ -418,11 +424,5 @@ impl Mfw {
             command::DEBUG_DATA_SEND => Reply::code(response::DEBUG_NOT_ENABLED),
             _ => return None,
         })
-    }
-
-    /// DW `index` of the payload of a function's mailbox as it is now, for tests and tools.
-    pub fn mailbox_payload_word(&self, function: u8, index: usize) -> u32 {
-        let mailbox = self.layout.element(Section::DriverMailbox, function.into());
-        word(&self.ram.bytes::<UNION_BYTES>(mailbox + UNION), index)
     }
 }

@@ -8,6 +8,7 @@
 //! offset that it reads there.
 
 pub mod codes;
+mod control;
 mod effects;
 mod events;
 mod executor;
@@ -92,11 +93,11 @@ pub struct MfwConfig {
     pub chip: Chip,
     /// How the firmware behaves.
     pub persona: Persona,
-    /// Ports of the engine.
+    /// Ports of one engine: 1, 2 or 4 (4 on K2 only).
     pub ports: u8,
-    /// PFs of the engine.
+    /// PCI functions of the card, which are absolute PF ids. On BB the odd ones are on the second engine.
     pub pfs: u8,
-    /// MAC address of PF 0; the others follow.
+    /// MAC address of PF 0; PF n has this plus n.
     pub mac_base: [u8; 6],
     /// Seed of everything that looks random.
     pub seed: u64,
@@ -107,7 +108,7 @@ pub struct MfwConfig {
 pub struct Exchange {
     /// Model time of the answer, or of the command when there was none.
     pub time_ns: u64,
-    /// Number of the mailbox: PF id on its engine, plus 8 on the second engine of BB.
+    /// Absolute PF id.
     pub function: u8,
     /// Command code.
     pub command: u16,
@@ -212,7 +213,9 @@ impl Mfw {
     pub fn new(config: MfwConfig) -> Self {
         let topology = Topology::new(config.chip, config.pfs, config.ports);
         let persona = &config.persona;
-        let macs = std::array::from_fn(|function| mac_of(config.mac_base, function as u8));
+        let macs = std::array::from_fn(|mailbox| {
+            mac_of(config.mac_base, topology.absolute(mailbox as u8))
+        });
         let speeds = speed::G1 | speed::G10 | speed::G25;
         let nvm_config = NvmConfig::new(&NvmConfigSource {
             topology,
@@ -377,102 +380,10 @@ impl Mfw {
     ///
     /// Not to be called for a [`MfwEffect::PfFlr`]: there the firmware has already done its part.
     pub fn function_reset(&mut self, function: u8, effects: &mut MfwEffects) {
-        let function = function & 0xf;
+        let function = self.topology.mailbox(function);
         self.pending[usize::from(function)] = None;
         self.muted[usize::from(function)] = false;
         self.forget(function, effects);
         self.run_due(effects);
-    }
-
-    /// Where the driver of a function is.
-    pub fn load_state(&self, function: u8) -> LoadState {
-        self.load.state(function)
-    }
-
-    /// What the loaded driver of a function said about itself.
-    pub fn driver(&self, function: u8) -> Option<DriverIdentity> {
-        self.load.driver(function)
-    }
-
-    /// What drivers reported about a function.
-    pub fn record(&self, function: u8) -> &FunctionRecord {
-        &self.records[usize::from(function & 0xf)]
-    }
-
-    /// A function's share of a resource.
-    pub fn resource(&self, function: u8, resource: Resource) -> ResourceRange {
-        self.resources.range(function, resource)
-    }
-
-    /// Who holds an arbitrated lock: 0 to 15 a function, 16 the firmware itself.
-    pub fn lock_owner(&mut self, lock: u8) -> Option<u8> {
-        self.locks.owner(lock, self.now_ns)
-    }
-
-    /// Lets somebody outside the mailboxes hold a lock (16 is the firmware itself), or frees it.
-    pub fn set_lock_owner(&mut self, lock: u8, owner: Option<u8>) {
-        self.locks.set_owner(lock, owner);
-    }
-
-    /// The MAC address of a function.
-    pub fn mac_address(&self, function: u8) -> [u8; 6] {
-        mac_of(self.config.mac_base, function)
-    }
-
-    /// The directory of the flash.
-    pub fn images(&self) -> &[NvmImage] {
-        self.flash.images()
-    }
-
-    /// The bytes of the flash.
-    pub fn flash(&self) -> &[u8] {
-        self.flash.bytes()
-    }
-
-    /// The last file that a driver sent completely: 1 firmware, 2 image, 3 bundle.
-    pub fn finished_upload(&self) -> Option<(u32, &[u8])> {
-        self.flash.finished_upload()
-    }
-
-    /// LED mode of a port of the engine: 0 operational, 1 on, 2 off.
-    pub fn led_mode(&self, port: u8) -> u32 {
-        self.sensors.led(self.topology.shared_port(port))
-    }
-
-    /// Sets what the temperature sensors of chip and board read, in degrees Celsius.
-    pub fn set_temperatures(&mut self, internal_c: u8, external_c: u8) {
-        self.sensors.internal_c = internal_c.into();
-        self.sensors.external_c = external_c.into();
-        self.write_global();
-    }
-
-    /// The latest exchanges, oldest first.
-    pub fn exchanges(&self) -> impl Iterator<Item = &Exchange> {
-        self.exchanges.iter()
-    }
-
-    /// How many commands were overwritten by the next one before they were answered.
-    pub fn overwritten_commands(&self) -> u64 {
-        self.overwritten
-    }
-
-    /// How often an event was posted to a function, modulo 256.
-    pub fn event_count(&self, function: u8, event: Event) -> u8 {
-        self.events.count(function, event)
-    }
-
-    /// GRC address of an element of a section, for tests and tools.
-    pub fn section_address(&self, section: Section, index: u32) -> u32 {
-        SCRATCH_BASE + self.layout.element(section, index)
-    }
-
-    /// The number of a function's port in shared memory: absolute PF id modulo the number of ports of the card.
-    pub fn port_of(&self, function: u8) -> u8 {
-        self.topology.port(function)
-    }
-
-    /// PF id of a function as the whole chip counts: on BB the second of two engines has the odd ones.
-    pub fn absolute_pf(&self, function: u8) -> u8 {
-        self.topology.absolute(function)
     }
 }

@@ -216,12 +216,15 @@ mod tests {
                     .into_iter()
                     .filter(|&one| one != Resource::TrafficClasses)
                 {
-                    let mut next = 0;
-                    for function in topology.present() {
-                        let range = resources.range(function, resource);
-                        assert!(range.count == 0 || range.start >= next);
-                        next = range.start + range.count;
-                        assert!(next <= resource.engine_total(chip));
+                    for path in 0..topology.engines() {
+                        let mut next = 0;
+                        for function in topology.present().filter(|one| topology.path(*one) == path)
+                        {
+                            let range = resources.range(function, resource);
+                            assert!(range.count == 0 || range.start >= next);
+                            next = range.start + range.count;
+                            assert!(next <= resource.engine_total(chip));
+                        }
                     }
                 }
             }

@@ -5,13 +5,8 @@ use super::layout::{
     DATA_BUFFER_BYTES, DATA_BUFFER_OFFSET, FUNCTIONS, NVM_CFG_OFFSET, PATHS, PORTS, PUBLIC_BASES,
     Section, TRACE_BYTES, TRACE_OFFSET,
 };
-use super::link::{LinkFeatures, LoopbackMode, PhyConfig};
-use super::scratchpad::{SCRATCH_BASE, SCRATCH_BYTES};
-use super::statistics::{PortStatistics, STATISTICS_OFFSET};
-use super::{
-    EventCounters, LoadState, Mfw, MfwEffect, MfwEffects, Module, Partner, Pending, Processor,
-    ResourceLocks,
-};
+use super::link::{LinkFeatures, PhyConfig};
+use super::{LoadState, Mfw, MfwEffect, MfwEffects};
 
 /// Offsets inside a driver mailbox.
 pub(crate) const DRIVER_HEADER: u32 = 0x00;
@@ -22,43 +17,43 @@ pub(crate) const DRIVER_PULSE: u32 = 0x10;
 const FIRMWARE_PULSE: u32 = 0x14;
 pub(crate) const UNION: u32 = 0x18;
 
-mod global {
-    pub(super) const MAX_PATH: u32 = 0x00;
-    pub(super) const MAX_PORTS: u32 = 0x04;
-    pub(super) const INTERNAL_TEMPERATURE: u32 = 0x14;
-    pub(super) const VERSION: u32 = 0x18;
-    pub(super) const EXTERNAL_TEMPERATURE: u32 = 0x20;
-    pub(super) const MDUMP_REASON: u32 = 0x24;
-    pub(super) const DATA_POINTER: u32 = 0x30;
-    pub(super) const DATA_SIZE: u32 = 0x34;
+pub(super) mod global {
+    pub(in crate::mfw) const MAX_PATH: u32 = 0x00;
+    pub(in crate::mfw) const MAX_PORTS: u32 = 0x04;
+    pub(in crate::mfw) const INTERNAL_TEMPERATURE: u32 = 0x14;
+    pub(in crate::mfw) const VERSION: u32 = 0x18;
+    pub(in crate::mfw) const EXTERNAL_TEMPERATURE: u32 = 0x20;
+    pub(in crate::mfw) const MDUMP_REASON: u32 = 0x24;
+    pub(in crate::mfw) const DATA_POINTER: u32 = 0x30;
+    pub(in crate::mfw) const DATA_SIZE: u32 = 0x34;
 }
 
-mod path {
-    pub(super) const VF_DISABLED: u32 = 0x0c;
-    pub(super) const PROCESS_KILL: u32 = 0x24;
+pub(super) mod path {
+    pub(in crate::mfw) const VF_DISABLED: u32 = 0x0c;
+    pub(in crate::mfw) const PROCESS_KILL: u32 = 0x24;
 }
 
-mod port {
-    pub(super) const LINK_STATUS: u32 = 0x04;
-    pub(super) const MF_CONFIG: u32 = 0x1c;
-    pub(super) const MEDIA_TYPE: u32 = 0x210;
-    pub(super) const LINK_CHANGE_COUNT: u32 = 0x218;
-    pub(super) const TRANSCEIVER_DATA: u32 = 0x598;
-    pub(super) const EEE_STATUS: u32 = 0x5cc;
-    pub(super) const MODULE_TEMPERATURE: u32 = 0xc80;
+pub(super) mod port {
+    pub(in crate::mfw) const LINK_STATUS: u32 = 0x04;
+    pub(in crate::mfw) const MF_CONFIG: u32 = 0x1c;
+    pub(in crate::mfw) const MEDIA_TYPE: u32 = 0x210;
+    pub(in crate::mfw) const LINK_CHANGE_COUNT: u32 = 0x218;
+    pub(in crate::mfw) const TRANSCEIVER_DATA: u32 = 0x598;
+    pub(in crate::mfw) const EEE_STATUS: u32 = 0x5cc;
+    pub(in crate::mfw) const MODULE_TEMPERATURE: u32 = 0xc80;
 }
 
-mod function {
-    pub(super) const MTU: u32 = 0x08;
-    pub(super) const MSIX_VECTORS: u32 = 0x24;
-    pub(super) const CONFIG: u32 = 0x28;
-    pub(super) const STATUS: u32 = 0x2c;
-    pub(super) const MAC_UPPER: u32 = 0x30;
-    pub(super) const MAC_LOWER: u32 = 0x34;
-    pub(super) const OUTER_VLAN: u32 = 0x48;
-    pub(super) const VF_DISABLED_ACK: u32 = 0x58;
-    pub(super) const DRIVER_ID: u32 = 0x70;
-    pub(super) const DRIVER_VERSION: u32 = 0x78;
+pub(super) mod function {
+    pub(in crate::mfw) const MTU: u32 = 0x08;
+    pub(in crate::mfw) const MSIX_VECTORS: u32 = 0x24;
+    pub(in crate::mfw) const CONFIG: u32 = 0x28;
+    pub(in crate::mfw) const STATUS: u32 = 0x2c;
+    pub(in crate::mfw) const MAC_UPPER: u32 = 0x30;
+    pub(in crate::mfw) const MAC_LOWER: u32 = 0x34;
+    pub(in crate::mfw) const OUTER_VLAN: u32 = 0x48;
+    pub(in crate::mfw) const VF_DISABLED_ACK: u32 = 0x58;
+    pub(in crate::mfw) const DRIVER_ID: u32 = 0x70;
+    pub(in crate::mfw) const DRIVER_VERSION: u32 = 0x78;
 }
 
 const TRACE_SIGNATURE: u32 = 0x2507_1946;
@@ -78,13 +73,13 @@ pub(crate) fn link_features(features: u32) -> LinkFeatures {
 
 impl Mfw {
     /// Writes a field, unless this firmware's element is too small to have it.
-    fn put(&mut self, section: Section, index: u32, field: u32, value: u32) {
+    pub(super) fn put(&mut self, section: Section, index: u32, field: u32, value: u32) {
         if let Some(at) = self.layout.field(section, index, field) {
             self.ram.set(at, value);
         }
     }
 
-    fn get(&self, section: Section, index: u32, field: u32) -> u32 {
+    pub(super) fn get(&self, section: Section, index: u32, field: u32) -> u32 {
         self.layout
             .field(section, index, field)
             .map_or(0, |at| self.ram.get(at))
@@ -163,7 +158,7 @@ impl Mfw {
             .max_ports
             .unwrap_or_else(|| self.topology.ports().into());
         for (field, value) in [
-            (global::MAX_PATH, u32::from(self.topology.paths())),
+            (global::MAX_PATH, u32::from(self.topology.engines())),
             (global::MAX_PORTS, ports),
             (global::INTERNAL_TEMPERATURE, self.sensors.internal_c),
             (global::VERSION, self.config.persona.version),
@@ -176,8 +171,11 @@ impl Mfw {
 
     fn write_function(&mut self, index: u32) {
         let number = index as u8;
-        let mac = self.mac_address(number);
-        let vectors = self.resource(number, super::Resource::StatusBlocks).count;
+        let mac = self.mac_address(self.topology.absolute(number));
+        let vectors = self
+            .resources
+            .range(number, super::Resource::StatusBlocks)
+            .count;
         let upper = u32::from(mac[0]) << 8 | u32::from(mac[1]);
         let present = self.topology.is_present(number);
         for (field, value) in [
@@ -265,7 +263,7 @@ impl Mfw {
         }
     }
 
-    fn write_module(&mut self, index: usize) {
+    pub(super) fn write_module(&mut self, index: usize) {
         let Some(module) = self.ports.get(index).map(|port| port.module) else {
             return;
         };
@@ -300,17 +298,17 @@ impl Mfw {
         };
         let resolved = port.link.resolved();
         self.write_link(index);
-        let engine_port = self.topology.engine_port(index as u8);
+        let number = index as u8;
         if previous.loopback != resolved.loopback {
             effects.push(MfwEffect::Loopback {
-                port: engine_port,
+                port: number,
                 mode: resolved.loopback,
             });
         }
         if previous.is_up() != resolved.is_up() || previous.speed_mbps != resolved.speed_mbps {
             let (up, speed_mbps) = (resolved.is_up(), resolved.speed_mbps);
             effects.push(MfwEffect::LinkChanged {
-                port: engine_port,
+                port: number,
                 up,
                 speed_mbps,
             });
@@ -325,23 +323,21 @@ impl Mfw {
         }
     }
 
-    fn post_to_port(&mut self, index: usize, event: Event, effects: &mut MfwEffects) {
+    pub(super) fn post_to_port(&mut self, index: usize, event: Event, effects: &mut MfwEffects) {
         for number in self.topology.present() {
             if usize::from(self.topology.port(number)) == index
                 && self.load.state(number) != LoadState::Unloaded
             {
-                self.post_event(number, event, effects);
+                self.post(number, event, effects);
             }
         }
     }
 
-    /// Posts an event to a function and raises its general attention.
-    pub fn post_event(&mut self, function: u8, event: Event, effects: &mut MfwEffects) {
-        if self
-            .events
-            .post(&mut self.ram, self.layout, function, event)
-            && self.topology.is_present(function)
-        {
+    /// Posts an event to the function of a mailbox and raises its general attention.
+    pub(super) fn post(&mut self, number: u8, event: Event, effects: &mut MfwEffects) {
+        let posted = self.events.post(&mut self.ram, self.layout, number, event);
+        if posted && self.topology.is_present(number) {
+            let function = self.topology.absolute(number);
             effects.push(MfwEffect::GeneralAttention { function });
         }
     }
@@ -373,123 +369,6 @@ impl Mfw {
         true
     }
 
-    /// How long a link needs to come up after INIT_PHY, in ns of model time. 0 at power-up.
-    pub fn set_link_training_ns(&mut self, duration_ns: u64) {
-        self.link_training_ns = duration_ns;
-    }
-
-    /// Plugs or pulls the cable of a port of the engine.
-    pub fn set_partner(&mut self, port: u8, partner: Option<Partner>, effects: &mut MfwEffects) {
-        let index = usize::from(self.topology.shared_port(port));
-        if let Some(port) = self.ports.get_mut(index) {
-            port.link.set_partner(partner);
-        }
-        self.refresh_link(index, effects);
-    }
-
-    /// What the other end of the cable of a port of the engine can do.
-    pub fn partner(&self, port: u8) -> Option<Partner> {
-        self.ports
-            .get(usize::from(self.topology.shared_port(port)))
-            .and_then(|port| port.link.partner())
-    }
-
-    /// True while frames pass through a port of the engine.
-    pub fn link_is_up(&self, port: u8) -> bool {
-        self.ports
-            .get(usize::from(self.topology.shared_port(port)))
-            .is_some_and(|port| port.link.resolved().is_up())
-    }
-
-    /// Where a port of the engine loops frames back.
-    pub fn loopback_mode(&self, port: u8) -> LoopbackMode {
-        self.ports
-            .get(usize::from(self.topology.shared_port(port)))
-            .map_or(LoopbackMode::None, |port| port.link.resolved().loopback)
-    }
-
-    /// The PHY configuration that drivers asked for on a port of the engine.
-    pub fn phy_config(&self, port: u8) -> PhyConfig {
-        self.ports
-            .get(usize::from(self.topology.shared_port(port)))
-            .map_or_else(PhyConfig::default, |port| port.link.config())
-    }
-
-    /// Plugs another module into a port of the engine.
-    pub fn set_module(&mut self, port: u8, module: Module, effects: &mut MfwEffects) {
-        let index = usize::from(self.topology.shared_port(port));
-        if let Some(port) = self.ports.get_mut(index) {
-            port.module = module;
-        }
-        self.write_module(index);
-        self.post_to_port(index, Event::TransceiverStateChange, effects);
-    }
-
-    /// Gives a function other bandwidth limits, in percent, and tells its driver.
-    pub fn set_bandwidth(
-        &mut self,
-        function: u8,
-        minimum: u8,
-        maximum: u8,
-        effects: &mut MfwEffects,
-    ) {
-        self.write_bandwidth(function, minimum, maximum);
-        self.post_event(function, Event::BandwidthUpdate, effects);
-    }
-
-    /// Gives a function another outer VLAN (0xffff for none) and tells its driver.
-    pub fn set_outer_vlan(&mut self, number: u8, tag: u16, effects: &mut MfwEffects) {
-        self.put(
-            Section::Function,
-            number.into(),
-            function::OUTER_VLAN,
-            tag.into(),
-        );
-        self.post_event(number, Event::STagUpdate, effects);
-    }
-
-    /// Asks a driver to fill the TLV buffer with answers to `requests`.
-    pub fn request_tlvs(&mut self, function: u8, requests: &[u8], effects: &mut MfwEffects) {
-        let bytes = &requests[..requests.len().min(DATA_BUFFER_BYTES as usize)];
-        self.ram.clear(DATA_BUFFER_OFFSET, DATA_BUFFER_BYTES);
-        for (index, chunk) in bytes.chunks(4).enumerate() {
-            let swapped = super::scratchpad::swap_string::<4>(chunk);
-            self.ram
-                .set_bytes(DATA_BUFFER_OFFSET + 4 * index as u32, &swapped);
-        }
-        self.put(
-            Section::Global,
-            0,
-            global::DATA_POINTER,
-            SCRATCH_BASE + DATA_BUFFER_OFFSET,
-        );
-        self.put(Section::Global, 0, global::DATA_SIZE, bytes.len() as u32);
-        self.post_event(function, Event::GetTlvRequest, effects);
-    }
-
-    /// Starts a recovery ("process kill") on the functions that are loaded.
-    pub fn start_recovery(&mut self, effects: &mut MfwEffects) {
-        let counter = self
-            .get(Section::Path, 0, path::PROCESS_KILL)
-            .wrapping_add(1)
-            & 0xffff;
-        self.put(Section::Path, 0, path::PROCESS_KILL, counter);
-        for index in 0..self.ports.len() {
-            self.post_to_port(index, Event::ErrorRecovery, effects);
-        }
-    }
-
-    /// A VF was reset: its bit is shown to the PF, which cleans up and acknowledges.
-    pub fn vf_reset(&mut self, function: u8, vf: u8, effects: &mut MfwEffects) {
-        let path = self.topology.path(function);
-        let field = path::VF_DISABLED + u32::from(vf / 32) * 4;
-        if vf < 192 {
-            let word = self.get(Section::Path, path.into(), field) | 1 << (vf % 32);
-            self.put(Section::Path, path.into(), field, word);
-            self.post_event(function, Event::VfDisabled, effects);
-        }
-    }
-
     /// VF_DISABLED_DONE: the PF has cleaned up these VFs.
     pub(super) fn vfs_disabled_done(&mut self, number: u8, payload: &[u8; 32]) {
         let path = u32::from(self.topology.path(number));
@@ -507,16 +386,6 @@ impl Mfw {
         }
     }
 
-    /// The statistics of a port of the engine, as drivers read them.
-    pub fn port_statistics(&mut self, port: u8) -> PortStatistics<'_> {
-        let index = self.topology.shared_port(port).into();
-        PortStatistics {
-            base: self.layout.element(Section::Port, index) + STATISTICS_OFFSET,
-            ram: &mut self.ram,
-            chip: self.topology.chip,
-        }
-    }
-
     /// Forgets everything about the driver of a function.
     pub(super) fn forget(&mut self, number: u8, effects: &mut MfwEffects) {
         self.load.reset(number);
@@ -524,29 +393,5 @@ impl Mfw {
         self.nvm_config.abandon(number);
         self.write_driver_id(number);
         self.configure_link(number, None, effects);
-    }
-
-    /// Restarts the management processor: shared memory is laid out again, somewhere else.
-    pub fn restart(&mut self, effects: &mut MfwEffects) {
-        self.cpu.restarts = self.cpu.restarts.wrapping_add(1);
-        self.cpu.mode = 0;
-        self.cpu.state = 0;
-        self.booted = false;
-        self.pending = [None::<Pending>; FUNCTIONS as usize];
-        self.muted = [false; FUNCTIONS as usize];
-        self.sequences = [0; FUNCTIONS as usize];
-        self.locks = ResourceLocks::default();
-        let next = PUBLIC_BASES
-            .iter()
-            .position(|base| *base != self.layout.base)
-            .unwrap_or(0);
-        self.layout.base = PUBLIC_BASES[next];
-        self.ram.clear(0, SCRATCH_BYTES);
-        self.events = EventCounters::new(self.layout.generation.event_capacity().min(27));
-        self.write_shared_memory();
-        if self.config.persona.processor != Processor::Booting(u64::MAX) {
-            self.finish_boot();
-        }
-        effects.push(MfwEffect::Restarted);
     }
 }

@@ -706,18 +706,30 @@ fn bb_numbers_ports_over_both_engines() {
     let global = driver.element(2, 0);
     assert_eq!((driver.read(global), driver.read(global + 4)), (2, 4));
     driver.attach(1);
-    driver.load();
+    assert_eq!(driver.load(), response::LOAD_ENGINE);
     driver.drain();
     driver.autonegotiate();
-    assert_eq!((driver.mfw.absolute_pf(1), driver.mfw.port_of(1)), (2, 2));
+    assert_eq!(driver.mfw.port_of(2), 2);
     let port = driver.element(4, 2);
     assert_eq!(driver.read(port + 4) & 1, 1);
-    assert!(driver.drain().contains(&MfwEffect::LinkChanged {
-        port: 1,
+    let up = MfwEffect::LinkChanged {
+        port: 2,
         up: true,
-        speed_mbps: 25_000
-    }));
+        speed_mbps: 25_000,
+    };
+    assert_eq!(
+        driver.drain(),
+        [up, MfwEffect::GeneralAttention { function: 2 }]
+    );
     assert_eq!(driver.ask(command::GET_PPFID_BITMAP, 0, &[]).param, 2);
+    assert_eq!(driver.mfw.load_state(2), LoadState::Loaded);
+    driver.attach(8);
+    assert_eq!(driver.load(), response::LOAD_ENGINE);
+    assert_eq!(driver.mfw.load_state(1), LoadState::Loaded);
+    let function = driver.element(5, 8);
+    assert_eq!(driver.read(function + 0x34) as u8, 0xff);
+    driver.attach(9);
+    assert_eq!(driver.load(), response::LOAD_PORT);
 }
 
 mod personas {
