@@ -124,6 +124,11 @@ pub(crate) static CODES: &[(&str, &[ValueRow])] = &[
                 fastlinq_pac::hsi::DbAggCmdSel::ADD.value() as u64,
                 1,
             ),
+            (
+                "DB_AGG_CMD_MAX",
+                fastlinq_pac::hsi::DbAggCmdSel::MAX.value() as u64,
+                1,
+            ),
         ],
     ),
     (

@@ -4,8 +4,20 @@
 
 use super::VersionRow;
 
-pub(crate) static VERSIONS: &[VersionRow] = &[VersionRow {
-    version: "8.59.1.0",
-    layout: &fastlinq_pac::versions::V8_59_1,
-    unnamed: &[(69, 57320, [648, 80, 0], 16), (70, 78240, [312, 0, 0], 40)],
-}];
+pub(crate) static VERSIONS: &[VersionRow] = &[
+    VersionRow {
+        version: "8.40.33.0",
+        layout: &fastlinq_pac::versions::V8_40_33,
+        unnamed: &[],
+    },
+    VersionRow {
+        version: "8.42.2.0",
+        layout: &fastlinq_pac::versions::V8_42_2,
+        unnamed: &[],
+    },
+    VersionRow {
+        version: "8.59.1.0",
+        layout: &fastlinq_pac::versions::V8_59_1,
+        unnamed: &[(69, 57320, [648, 80, 0], 16), (70, 78240, [312, 0, 0], 40)],
+    },
+];

@@ -65,6 +65,8 @@ codes! {
         SET = 1,
         /// `DB_AGG_CMD_ADD`.
         ADD = 2,
+        /// `DB_AGG_CMD_MAX`.
+        MAX = 3,
     }
 }
 

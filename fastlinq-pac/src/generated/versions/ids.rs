@@ -70,82 +70,86 @@ impl IroId {
     pub const TSTORM_LL2_PORT_STAT: Self = Self::new(30);
     /// `TSTORM_LL2_RX_PRODS_GTT`, by core_rx_queue_id.
     pub const TSTORM_LL2_RX_PRODS_GTT: Self = Self::new(31);
+    /// `TSTORM_NVMF_PORT_TASKPOOL_PRODUCER_CONSUMER`.
+    pub const TSTORM_NVMF_PORT_TASKPOOL_PRODUCER_CONSUMER: Self = Self::new(32);
     /// `TSTORM_OVERLAY_BUF_ADDR`.
-    pub const TSTORM_OVERLAY_BUF_ADDR: Self = Self::new(32);
+    pub const TSTORM_OVERLAY_BUF_ADDR: Self = Self::new(33);
     /// `TSTORM_PKT_DUPLICATION_CFG`, by pf_id.
-    pub const TSTORM_PKT_DUPLICATION_CFG: Self = Self::new(33);
+    pub const TSTORM_PKT_DUPLICATION_CFG: Self = Self::new(34);
     /// `TSTORM_PORT_STAT`, by port_id.
-    pub const TSTORM_PORT_STAT: Self = Self::new(34);
+    pub const TSTORM_PORT_STAT: Self = Self::new(35);
     /// `TSTORM_RDMA_ASSERT_LEVEL`, by pf_id.
-    pub const TSTORM_RDMA_ASSERT_LEVEL: Self = Self::new(35);
+    pub const TSTORM_RDMA_ASSERT_LEVEL: Self = Self::new(36);
     /// `TSTORM_RDMA_QUEUE_STAT`, by rdma_stat_counter_id.
-    pub const TSTORM_RDMA_QUEUE_STAT: Self = Self::new(36);
+    pub const TSTORM_RDMA_QUEUE_STAT: Self = Self::new(37);
     /// `TSTORM_ROCE_EVENTS_STAT`, by roce_pf_id.
-    pub const TSTORM_ROCE_EVENTS_STAT: Self = Self::new(37);
+    pub const TSTORM_ROCE_EVENTS_STAT: Self = Self::new(38);
     /// `TSTORM_SCSI_BDQ_EXT_PROD_GTT`, by storage_func_id and bdq_id.
-    pub const TSTORM_SCSI_BDQ_EXT_PROD_GTT: Self = Self::new(38);
+    pub const TSTORM_SCSI_BDQ_EXT_PROD_GTT: Self = Self::new(39);
     /// `TSTORM_SCSI_CMDQ_CONS_GTT`, by cmdq_queue_id.
-    pub const TSTORM_SCSI_CMDQ_CONS_GTT: Self = Self::new(39);
+    pub const TSTORM_SCSI_CMDQ_CONS_GTT: Self = Self::new(40);
     /// `USTORM_COMMON_QUEUE_CONS_GTT`, by queue_zone_id.
-    pub const USTORM_COMMON_QUEUE_CONS_GTT: Self = Self::new(40);
+    pub const USTORM_COMMON_QUEUE_CONS_GTT: Self = Self::new(41);
     /// `USTORM_EQE_CONS_GTT`, by pf_id.
-    pub const USTORM_EQE_CONS_GTT: Self = Self::new(41);
+    pub const USTORM_EQE_CONS_GTT: Self = Self::new(42);
     /// `USTORM_ETH_PF_STAT`, by pf_id.
-    pub const USTORM_ETH_PF_STAT: Self = Self::new(42);
+    pub const USTORM_ETH_PF_STAT: Self = Self::new(43);
     /// `USTORM_ETH_QUEUE_ZONE_GTT`, by queue_zone_id.
-    pub const USTORM_ETH_QUEUE_ZONE_GTT: Self = Self::new(43);
+    pub const USTORM_ETH_QUEUE_ZONE_GTT: Self = Self::new(44);
     /// `USTORM_FLR_FINAL_ACK_GTT`, by pf_id.
-    pub const USTORM_FLR_FINAL_ACK_GTT: Self = Self::new(44);
+    pub const USTORM_FLR_FINAL_ACK_GTT: Self = Self::new(45);
     /// `USTORM_INTEG_TEST_DATA`.
-    pub const USTORM_INTEG_TEST_DATA: Self = Self::new(45);
+    pub const USTORM_INTEG_TEST_DATA: Self = Self::new(46);
     /// `USTORM_ISCSI_RX_STATS`, by storage_func_id.
-    pub const USTORM_ISCSI_RX_STATS: Self = Self::new(46);
+    pub const USTORM_ISCSI_RX_STATS: Self = Self::new(47);
+    /// `USTORM_NVMF_PORT_COUNTERS`.
+    pub const USTORM_NVMF_PORT_COUNTERS: Self = Self::new(48);
     /// `USTORM_OVERLAY_BUF_ADDR`.
-    pub const USTORM_OVERLAY_BUF_ADDR: Self = Self::new(47);
+    pub const USTORM_OVERLAY_BUF_ADDR: Self = Self::new(49);
     /// `USTORM_QUEUE_STAT`, by stat_counter_id.
-    pub const USTORM_QUEUE_STAT: Self = Self::new(48);
+    pub const USTORM_QUEUE_STAT: Self = Self::new(50);
     /// `USTORM_RDMA_ASSERT_LEVEL`, by pf_id.
-    pub const USTORM_RDMA_ASSERT_LEVEL: Self = Self::new(49);
+    pub const USTORM_RDMA_ASSERT_LEVEL: Self = Self::new(51);
     /// `USTORM_ROCE_CQE_STATS`, by roce_pf_id.
-    pub const USTORM_ROCE_CQE_STATS: Self = Self::new(50);
+    pub const USTORM_ROCE_CQE_STATS: Self = Self::new(52);
     /// `USTORM_TOE_CQ_PROD`, by rss_id.
-    pub const USTORM_TOE_CQ_PROD: Self = Self::new(51);
+    pub const USTORM_TOE_CQ_PROD: Self = Self::new(53);
     /// `USTORM_TOE_GRQ_PROD`, by pf_id.
-    pub const USTORM_TOE_GRQ_PROD: Self = Self::new(52);
+    pub const USTORM_TOE_GRQ_PROD: Self = Self::new(54);
     /// `USTORM_VF_PF_CHANNEL_READY_GTT`, by vf_id.
-    pub const USTORM_VF_PF_CHANNEL_READY_GTT: Self = Self::new(53);
+    pub const USTORM_VF_PF_CHANNEL_READY_GTT: Self = Self::new(55);
     /// `XSTORM_ETH_QUEUE_ZONE_GTT`, by queue_id.
-    pub const XSTORM_ETH_QUEUE_ZONE_GTT: Self = Self::new(54);
+    pub const XSTORM_ETH_QUEUE_ZONE_GTT: Self = Self::new(56);
     /// `XSTORM_INTEG_TEST_DATA`.
-    pub const XSTORM_INTEG_TEST_DATA: Self = Self::new(55);
+    pub const XSTORM_INTEG_TEST_DATA: Self = Self::new(57);
     /// `XSTORM_ISCSI_TX_STATS`, by storage_func_id.
-    pub const XSTORM_ISCSI_TX_STATS: Self = Self::new(56);
+    pub const XSTORM_ISCSI_TX_STATS: Self = Self::new(58);
     /// `XSTORM_IWARP_RXMIT_STATS`, by pf_id.
-    pub const XSTORM_IWARP_RXMIT_STATS: Self = Self::new(57);
+    pub const XSTORM_IWARP_RXMIT_STATS: Self = Self::new(59);
     /// `XSTORM_OVERLAY_BUF_ADDR`.
-    pub const XSTORM_OVERLAY_BUF_ADDR: Self = Self::new(58);
+    pub const XSTORM_OVERLAY_BUF_ADDR: Self = Self::new(60);
     /// `XSTORM_PQ_INFO`, by pq_id.
-    pub const XSTORM_PQ_INFO: Self = Self::new(59);
+    pub const XSTORM_PQ_INFO: Self = Self::new(61);
     /// `XSTORM_RDMA_ASSERT_LEVEL`, by pf_id.
-    pub const XSTORM_RDMA_ASSERT_LEVEL: Self = Self::new(60);
+    pub const XSTORM_RDMA_ASSERT_LEVEL: Self = Self::new(62);
     /// `YSTORM_FLOW_CONTROL_MODE_GTT`.
-    pub const YSTORM_FLOW_CONTROL_MODE_GTT: Self = Self::new(61);
+    pub const YSTORM_FLOW_CONTROL_MODE_GTT: Self = Self::new(63);
     /// `YSTORM_INTEG_TEST_DATA`.
-    pub const YSTORM_INTEG_TEST_DATA: Self = Self::new(62);
+    pub const YSTORM_INTEG_TEST_DATA: Self = Self::new(64);
     /// `YSTORM_ISCSI_TX_STATS`, by storage_func_id.
-    pub const YSTORM_ISCSI_TX_STATS: Self = Self::new(63);
+    pub const YSTORM_ISCSI_TX_STATS: Self = Self::new(65);
     /// `YSTORM_OVERLAY_BUF_ADDR`.
-    pub const YSTORM_OVERLAY_BUF_ADDR: Self = Self::new(64);
+    pub const YSTORM_OVERLAY_BUF_ADDR: Self = Self::new(66);
     /// `YSTORM_RDMA_ASSERT_LEVEL`, by pf_id.
-    pub const YSTORM_RDMA_ASSERT_LEVEL: Self = Self::new(65);
+    pub const YSTORM_RDMA_ASSERT_LEVEL: Self = Self::new(67);
     /// `YSTORM_ROCE_DCQCN_RECEIVED_STATS`, by roce_pf_id.
-    pub const YSTORM_ROCE_DCQCN_RECEIVED_STATS: Self = Self::new(66);
+    pub const YSTORM_ROCE_DCQCN_RECEIVED_STATS: Self = Self::new(68);
     /// `YSTORM_ROCE_ERROR_STATS`, by roce_pf_id.
-    pub const YSTORM_ROCE_ERROR_STATS: Self = Self::new(67);
+    pub const YSTORM_ROCE_ERROR_STATS: Self = Self::new(69);
     /// `YSTORM_TOE_CQ_PROD`, by rss_id.
-    pub const YSTORM_TOE_CQ_PROD: Self = Self::new(68);
+    pub const YSTORM_TOE_CQ_PROD: Self = Self::new(70);
     /// How many variables have a name in any version.
-    pub const COUNT: usize = 69;
+    pub const COUNT: usize = 71;
 }
 
 impl RuntimeId {
@@ -988,6 +992,7 @@ pub(crate) const IRO_NAMES: [&str; IroId::COUNT] = [
     "TSTORM_ISCSI_RX_STATS",
     "TSTORM_LL2_PORT_STAT",
     "TSTORM_LL2_RX_PRODS_GTT",
+    "TSTORM_NVMF_PORT_TASKPOOL_PRODUCER_CONSUMER",
     "TSTORM_OVERLAY_BUF_ADDR",
     "TSTORM_PKT_DUPLICATION_CFG",
     "TSTORM_PORT_STAT",
@@ -1003,6 +1008,7 @@ pub(crate) const IRO_NAMES: [&str; IroId::COUNT] = [
     "USTORM_FLR_FINAL_ACK_GTT",
     "USTORM_INTEG_TEST_DATA",
     "USTORM_ISCSI_RX_STATS",
+    "USTORM_NVMF_PORT_COUNTERS",
     "USTORM_OVERLAY_BUF_ADDR",
     "USTORM_QUEUE_STAT",
     "USTORM_RDMA_ASSERT_LEVEL",

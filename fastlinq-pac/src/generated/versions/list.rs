@@ -4,4 +4,8 @@
 
 use crate::versions::Layout;
 
-pub(crate) static LAYOUTS: &[&Layout] = &[&super::v8_59_1_0::V8_59_1];
+pub(crate) static LAYOUTS: &[&Layout] = &[
+    &super::v8_40_33_0::V8_40_33,
+    &super::v8_42_2_0::V8_42_2,
+    &super::v8_59_1_0::V8_59_1,
+];

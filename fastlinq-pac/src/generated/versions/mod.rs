@@ -4,8 +4,12 @@
 
 mod ids;
 mod list;
+mod v8_40_33_0;
+mod v8_42_2_0;
 mod v8_59_1_0;
 
 pub(crate) use ids::*;
 pub(crate) use list::*;
+pub use v8_40_33_0::*;
+pub use v8_42_2_0::*;
 pub use v8_59_1_0::*;

@@ -80,6 +80,8 @@ static IRO: [Option<Iro>; IroId::COUNT] = [
     iro(3, Storm::T, false, 0x58a8, [32, 0, 0], 32),
     // TSTORM_LL2_RX_PRODS_GTT
     iro(23, Storm::T, true, 32, [4, 0, 0], 4),
+    // TSTORM_NVMF_PORT_TASKPOOL_PRODUCER_CONSUMER
+    None,
     // TSTORM_OVERLAY_BUF_ADDR
     iro(20, Storm::T, false, 0x4398, [0, 0, 0], 8),
     // TSTORM_PKT_DUPLICATION_CFG
@@ -110,6 +112,8 @@ static IRO: [Option<Iro>; IroId::COUNT] = [
     iro(16, Storm::U, false, 0x7f58, [0, 0, 0], 120),
     // USTORM_ISCSI_RX_STATS
     iro(49, Storm::U, false, 0x0001_1b00, [72, 0, 0], 24),
+    // USTORM_NVMF_PORT_COUNTERS
+    None,
     // USTORM_OVERLAY_BUF_ADDR
     iro(22, Storm::U, false, 0xbde8, [0, 0, 0], 8),
     // USTORM_QUEUE_STAT
