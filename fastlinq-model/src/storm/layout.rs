@@ -1,0 +1,216 @@
+//! What depends on the build of the storm firmware: where its variables lie in storm RAM, and how its ramrods are laid
+//! out.
+//!
+//! Handlers know one form of every ramrod, that of HSI 8.59.1.0. Another build is described by the byte moves that
+//! turn its form into that one.
+
+use fastlinq_pac::versions::{self, FirmwareVersion, Iro, IroId, Layout, V8_59_1};
+
+use crate::fabric::StormId;
+
+/// A variable of the firmware: a storm's RAM, an offset and a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Variable {
+    pub(super) storm: StormId,
+    base: u32,
+    step: u32,
+    size: u32,
+}
+
+impl Variable {
+    fn of(layout: &Layout, id: IroId) -> Option<Self> {
+        layout.iro(id).map(Self::from_iro)
+    }
+
+    fn from_iro(iro: &Iro) -> Self {
+        let storm = match iro.storm {
+            versions::Storm::T => StormId::T,
+            versions::Storm::M => StormId::M,
+            versions::Storm::U => StormId::U,
+            versions::Storm::X => StormId::X,
+            versions::Storm::Y => StormId::Y,
+            versions::Storm::P => StormId::P,
+        };
+        Self {
+            storm,
+            base: iro.base,
+            step: u32::from(iro.steps[0]),
+            size: u32::from(iro.size),
+        }
+    }
+
+    /// Offset in the storm's RAM of element `index`.
+    pub(super) const fn offset(&self, index: u32) -> u32 {
+        self.base.wrapping_add(index.wrapping_mul(self.step))
+    }
+
+    /// The elements, among the first `count`, that a write of `len` bytes at `offset` touched.
+    pub(super) fn touched(self, offset: u32, len: u32, count: u32) -> impl Iterator<Item = u32> {
+        let (base, step, size) = (self.base, self.step.max(1), self.size);
+        let end = offset.saturating_add(len);
+        let first = offset
+            .saturating_sub(base)
+            .saturating_sub(size.saturating_sub(1))
+            / step;
+        let last = if end <= base {
+            0
+        } else {
+            ((end - 1 - base) / step + 1).min(count)
+        };
+        (first..last).filter(move |index| {
+            let start = base + index * step;
+            start < end && offset < start + size
+        })
+    }
+}
+
+/// How a ramrod's bytes become those of HSI 8.59.1.0.
+#[derive(Clone, Copy, Debug)]
+struct RamrodForm {
+    /// Bytes that the firmware reads from host memory.
+    size: usize,
+    /// From, to, length. Without moves the bytes are taken as they are, the rest zero.
+    moves: &'static [(usize, usize, usize)],
+}
+
+const fn plain(size: usize) -> RamrodForm {
+    RamrodForm { size, moves: &[] }
+}
+
+/// The ramrods whose form changed between builds.
+#[derive(Clone, Copy, Debug)]
+struct RamrodForms {
+    pf_start: RamrodForm,
+    vport_start: RamrodForm,
+    vport_update: RamrodForm,
+    /// The offset of `valid` in the single RSS entry command; the other fields follow or precede it in order.
+    rss_entry_valid_first: bool,
+}
+
+const FORMS_8_59: RamrodForms = RamrodForms {
+    pf_start: plain(80),
+    vport_start: plain(72),
+    vport_update: plain(440),
+    rss_entry_valid_first: false,
+};
+
+/// HSI 8.40.33.0. Known by: reading of the DPDK structures.
+const FORMS_8_40: RamrodForms = RamrodForms {
+    pf_start: plain(72),
+    vport_start: RamrodForm {
+        size: 64,
+        moves: &[(0, 0, 39), (39, 45, 1), (40, 48, 24)],
+    },
+    vport_update: RamrodForm {
+        size: 432,
+        moves: &[(0, 0, 42), (48, 48, 72), (128, 124, 256), (384, 396, 40)],
+    },
+    rss_entry_valid_first: true,
+};
+
+/// Everything of the storm firmware that is data.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct StormLayout {
+    forms: RamrodForms,
+    pub(super) eqe_consumer: Variable,
+    pub(super) rx_producers: Variable,
+    pub(super) rss_entry: Variable,
+    pub(super) rx_queue_zone: Variable,
+    pub(super) tx_queue_zone: Variable,
+    pub(super) final_cleanup_ack: Variable,
+    pub(super) control_ether_types: Variable,
+    pub(super) tpa_timeout_us: Variable,
+    pub(super) port_stat: Variable,
+    pub(super) m_queue_stat: Variable,
+    pub(super) u_queue_stat: Variable,
+    pub(super) p_queue_stat: Variable,
+    pub(super) m_pf_stat: Variable,
+    pub(super) u_pf_stat: Variable,
+    pub(super) p_pf_stat: Variable,
+}
+
+impl StormLayout {
+    /// The layout of a described build, or `None`.
+    pub(super) fn of(version: FirmwareVersion) -> Option<Self> {
+        let layout = versions::for_version(version)?;
+        let forms = if (version.major, version.minor) >= (8, 59) {
+            FORMS_8_59
+        } else {
+            FORMS_8_40
+        };
+        let variable = |id| Variable::of(layout, id);
+        Some(Self {
+            forms,
+            eqe_consumer: variable(IroId::USTORM_EQE_CONS_GTT)?,
+            rx_producers: variable(IroId::MSTORM_ETH_PF_PRODS_GTT)?,
+            rss_entry: variable(IroId::TSTORM_ETH_RSS_UPDATE_GTT)?,
+            rx_queue_zone: variable(IroId::USTORM_ETH_QUEUE_ZONE_GTT)?,
+            tx_queue_zone: variable(IroId::XSTORM_ETH_QUEUE_ZONE_GTT)?,
+            final_cleanup_ack: variable(IroId::USTORM_FLR_FINAL_ACK_GTT)?,
+            control_ether_types: variable(IroId::PSTORM_CTL_FRAME_ETHTYPE_GTT)?,
+            tpa_timeout_us: variable(IroId::MSTORM_TPA_TIMEOUT_US)?,
+            port_stat: variable(IroId::TSTORM_PORT_STAT)?,
+            m_queue_stat: variable(IroId::MSTORM_QUEUE_STAT)?,
+            u_queue_stat: variable(IroId::USTORM_QUEUE_STAT)?,
+            p_queue_stat: variable(IroId::PSTORM_QUEUE_STAT)?,
+            m_pf_stat: variable(IroId::MSTORM_ETH_PF_STAT)?,
+            u_pf_stat: variable(IroId::USTORM_ETH_PF_STAT)?,
+            p_pf_stat: variable(IroId::PSTORM_ETH_PF_STAT)?,
+        })
+    }
+
+    /// The layout of 8.59.1.0.
+    pub(super) fn newest() -> Option<Self> {
+        Self::of(V8_59_1.version)
+    }
+
+    pub(super) const fn pf_start_size(&self) -> usize {
+        self.forms.pf_start.size
+    }
+
+    pub(super) const fn vport_start_size(&self) -> usize {
+        self.forms.vport_start.size
+    }
+
+    pub(super) const fn vport_update_size(&self) -> usize {
+        self.forms.vport_update.size
+    }
+
+    pub(super) fn pf_start<const N: usize>(&self, bytes: &[u8]) -> [u8; N] {
+        reform(&self.forms.pf_start, bytes)
+    }
+
+    pub(super) fn vport_start<const N: usize>(&self, bytes: &[u8]) -> [u8; N] {
+        reform(&self.forms.vport_start, bytes)
+    }
+
+    pub(super) fn vport_update<const N: usize>(&self, bytes: &[u8]) -> [u8; N] {
+        reform(&self.forms.vport_update, bytes)
+    }
+
+    /// The eight bytes of a single RSS entry command with `valid` last, and the offset where `valid` really is.
+    pub(super) fn rss_entry(&self, bytes: [u8; 8]) -> ([u8; 8], u32) {
+        if self.forms.rss_entry_valid_first {
+            let [valid, vport, index, _, low, high, ..] = bytes;
+            ([vport, index, low, high, 0, 0, 0, valid], 0)
+        } else {
+            (bytes, 7)
+        }
+    }
+}
+
+fn reform<const N: usize>(form: &RamrodForm, bytes: &[u8]) -> [u8; N] {
+    let mut out = [0; N];
+    if form.moves.is_empty() {
+        let length = bytes.len().min(N);
+        out[..length].copy_from_slice(&bytes[..length]);
+    }
+    for &(from, to, length) in form.moves {
+        if let (Some(target), Some(source)) =
+            (out.get_mut(to..to + length), bytes.get(from..from + length))
+        {
+            target.copy_from_slice(source);
+        }
+    }
+    out
+}

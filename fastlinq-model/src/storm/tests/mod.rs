@@ -1,0 +1,1 @@
+//! Bring-ups of the storm firmware alone, on a fabric of vectors.

@@ -1,0 +1,558 @@
+//! Transparent packet aggregation in split mode: segments of one TCP flow become one packet of several buffers.
+//!
+//! Modelled is what drivers use: one buffer per segment, no tunnels, no IP options. Source: hardware reference
+//! B2 3.6 and B3 6.6; that the first header is rewritten at the end is inferred there.
+
+use fastlinq_pac::hsi::flags::ParsingAndErrorFlags;
+use fastlinq_pac::hsi::{
+    EthFastPathRxTpaContCqe, EthFastPathRxTpaEndCqe, EthFastPathRxTpaStartCqe, EthRxCqeType,
+    EthTpaEndReason, EthTunnelParsingFlags, EthVportTpaParam, ParsingAndErrFlags,
+};
+use zerocopy::IntoBytes;
+
+use super::Storm;
+use super::checksum::{Sum, fill};
+use super::layout::StormLayout;
+use super::parse::{IpVersion, TransportKind};
+use super::receive::{Arrival, Report};
+use super::rx_queue::RxQueue;
+use super::statistics::{self, Coalesced};
+use crate::fabric::Fabric;
+
+/// Aggregations that a queue can hold open.
+const AGGREGATIONS: usize = 64;
+/// Where no timeout is set in storm RAM.
+const DEFAULT_TIMEOUT_US: u32 = 100;
+
+const TCP_ACK: u8 = 0x10;
+const TCP_PSH: u8 = 0x08;
+/// NOP, NOP, timestamp of 10 bytes: the only option layout that is aggregated.
+const TIMESTAMP_OPTION: [u8; 4] = [1, 1, 8, 10];
+
+/// Why an aggregation ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum EndReason {
+    SlowPathUpdate,
+    MaxLength,
+    LastSegment,
+    Timeout,
+    NotConsistent,
+    OutOfOrder,
+    NotAggregatable,
+}
+
+impl EndReason {
+    const fn value(self) -> u8 {
+        match self {
+            Self::SlowPathUpdate => EthTpaEndReason::SP_UPDATE.value(),
+            Self::MaxLength => EthTpaEndReason::MAX_LEN.value(),
+            Self::LastSegment => EthTpaEndReason::LAST_SEG.value(),
+            Self::Timeout => EthTpaEndReason::TIMEOUT.value(),
+            Self::NotConsistent => EthTpaEndReason::NOT_CONSISTENT.value(),
+            Self::OutOfOrder => EthTpaEndReason::OUT_OF_ORDER.value(),
+            Self::NotAggregatable => EthTpaEndReason::NON_TPA_SEG.value(),
+        }
+    }
+
+    const fn aborts(self) -> bool {
+        matches!(
+            self,
+            Self::SlowPathUpdate | Self::NotConsistent | Self::OutOfOrder | Self::NotAggregatable
+        )
+    }
+}
+
+/// A segment that may be aggregated, by the bytes that are placed (the tag already removed).
+#[derive(Clone, Copy, Debug)]
+struct Segment<'a> {
+    frame: &'a [u8],
+    version: IpVersion,
+    network: usize,
+    tcp: usize,
+    payload: usize,
+    end: usize,
+}
+
+impl<'a> Segment<'a> {
+    fn of(arrival: &Arrival<'_>, frame: &'a [u8], tpa: &EthVportTpaParam) -> Option<Self> {
+        if arrival.parsed.tunnel.is_some() {
+            return None;
+        }
+        let layer = arrival.parsed.innermost();
+        let network = layer.network?;
+        let transport = layer
+            .transport
+            .filter(|transport| transport.kind == TransportKind::Tcp)?;
+        let enabled = match network.version {
+            IpVersion::V4 => tpa.tpa_ipv4_en_flg != 0,
+            IpVersion::V6 => tpa.tpa_ipv6_en_flg != 0,
+        };
+        let errors = ParsingAndErrorFlags::IPHDRERROR | ParsingAndErrorFlags::L4CHKSMERROR;
+        let verified = arrival
+            .flags
+            .contains(ParsingAndErrorFlags::L4CHKSMWASCALCULATED)
+            && !arrival.flags.intersects(errors);
+        if !enabled
+            || tpa.tpa_pkt_split_flg == 0
+            || !verified
+            || network.options
+            || network.extensions
+        {
+            return None;
+        }
+        let stripped = arrival.frame.len() - frame.len();
+        let segment = Self {
+            frame,
+            version: network.version,
+            network: network.offset - stripped,
+            tcp: transport.offset - stripped,
+            payload: transport.offset + transport.length - stripped,
+            end: network.end - stripped,
+        };
+        let options = frame.get(segment.tcp + 20..segment.payload)?;
+        let plain =
+            options.is_empty() || (options.len() == 12 && options.starts_with(&TIMESTAMP_OPTION));
+        (plain && segment.flags() & !TCP_PSH == TCP_ACK && segment.payload_bytes() > 0)
+            .then_some(segment)
+    }
+
+    fn bytes(&self, at: usize, length: usize) -> &'a [u8] {
+        self.frame.get(at..at + length).unwrap_or(&[])
+    }
+
+    fn flags(&self) -> u8 {
+        self.bytes(self.tcp + 13, 1).first().copied().unwrap_or(0)
+    }
+
+    fn payload_bytes(&self) -> usize {
+        self.end.saturating_sub(self.payload)
+    }
+
+    fn sequence(&self) -> u32 {
+        self.bytes(self.tcp + 4, 4)
+            .iter()
+            .fold(0, |value, byte| value << 8 | u32::from(*byte))
+    }
+
+    /// Addresses and ports.
+    fn flow(&self) -> (&'a [u8], &'a [u8]) {
+        let addresses = match self.version {
+            IpVersion::V4 => self.bytes(self.network + 12, 8),
+            IpVersion::V6 => self.bytes(self.network + 8, 32),
+        };
+        (addresses, self.bytes(self.tcp, 4))
+    }
+
+    /// What a strict aggregation wants the same in every segment: addresses, acknowledgment, window, timestamp.
+    fn consistency(&self) -> [&'a [u8]; 4] {
+        [
+            self.bytes(0, 12),
+            self.bytes(self.tcp + 8, 4),
+            self.bytes(self.tcp + 14, 2),
+            self.frame.get(self.tcp + 20..self.payload).unwrap_or(&[]),
+        ]
+    }
+}
+
+/// An open aggregation.
+#[derive(Debug)]
+struct Aggregation {
+    /// The headers of the first segment, as placed.
+    header: Vec<u8>,
+    version: IpVersion,
+    network: usize,
+    tcp: usize,
+    /// Host address of the first header byte.
+    address: u64,
+    vlan: u16,
+    next_sequence: u32,
+    total: usize,
+    buffers: u8,
+    segments: u16,
+    opened_ns: u64,
+}
+
+impl Aggregation {
+    fn first(&self) -> Segment<'_> {
+        Segment {
+            frame: &self.header,
+            version: self.version,
+            network: self.network,
+            tcp: self.tcp,
+            payload: self.header.len(),
+            end: self.header.len(),
+        }
+    }
+
+    /// Brings the first header up to date: lengths, and what the last segment acknowledged.
+    fn absorb(&mut self, segment: &Segment<'_>) {
+        let length = self.total - self.network;
+        let (at, length) = match self.version {
+            IpVersion::V4 => (self.network + 2, length),
+            IpVersion::V6 => (self.network + 4, length.saturating_sub(40)),
+        };
+        overwrite(&mut self.header, at, &(length as u16).to_be_bytes());
+        if self.version == IpVersion::V4 {
+            if let Some(header) = self.header.get_mut(self.network..self.network + 20) {
+                fill(header, 10, Sum::default());
+            }
+        }
+        overwrite(
+            &mut self.header,
+            self.tcp + 8,
+            segment.bytes(segment.tcp + 8, 8),
+        );
+    }
+}
+
+fn overwrite(header: &mut [u8], at: usize, bytes: &[u8]) {
+    if let Some(target) = header.get_mut(at..at + bytes.len()) {
+        target.copy_from_slice(bytes);
+    }
+}
+
+/// The aggregations of a queue, by index.
+#[derive(Debug, Default)]
+pub(super) struct Aggregations {
+    open: Vec<Option<Aggregation>>,
+}
+
+impl Aggregations {
+    fn count(&self) -> usize {
+        self.open.iter().flatten().count()
+    }
+
+    fn find(&self, segment: &Segment<'_>) -> Option<usize> {
+        self.open.iter().position(|slot| {
+            slot.as_ref()
+                .is_some_and(|open| open.first().flow() == segment.flow())
+        })
+    }
+
+    fn free(&mut self, most: usize) -> Option<usize> {
+        let most = most.min(AGGREGATIONS);
+        if let Some(index) = self.open.iter().take(most).position(Option::is_none) {
+            return Some(index);
+        }
+        (self.open.len() < most).then(|| {
+            self.open.push(None);
+            self.open.len() - 1
+        })
+    }
+}
+
+impl RxQueue {
+    /// Takes a frame into an aggregation; false when it is to be placed on its own.
+    fn aggregate(
+        &mut self,
+        fabric: &mut dyn Fabric,
+        layout: &StormLayout,
+        tpa: &EthVportTpaParam,
+        arrival: &Arrival<'_>,
+        report: &Report,
+        frame: &[u8],
+    ) -> bool {
+        let Some(segment) = Segment::of(arrival, frame, tpa) else {
+            self.close_flow_of(fabric, layout, arrival, frame);
+            return false;
+        };
+        if let Some(index) = self.aggregations.find(&segment) {
+            match self.misfit(index, tpa, &segment, report) {
+                None => return self.continue_aggregation(fabric, layout, tpa, index, &segment),
+                Some(reason) => self.close(fabric, layout, index, reason),
+            }
+        }
+        self.start_aggregation(fabric, layout, tpa, arrival, report, &segment)
+    }
+
+    /// A frame of a flow that is being aggregated, but which cannot be, ends the aggregation.
+    fn close_flow_of(
+        &mut self,
+        fabric: &mut dyn Fabric,
+        layout: &StormLayout,
+        arrival: &Arrival<'_>,
+        frame: &[u8],
+    ) {
+        if self.aggregations.count() == 0 {
+            return;
+        }
+        let layer = arrival.parsed.innermost();
+        let (Some(network), Some(transport)) = (layer.network, layer.transport) else {
+            return;
+        };
+        let stripped = arrival.frame.len() - frame.len();
+        if arrival.parsed.tunnel.is_some() || transport.kind != TransportKind::Tcp {
+            return;
+        }
+        let segment = Segment {
+            frame,
+            version: network.version,
+            network: network.offset - stripped,
+            tcp: transport.offset - stripped,
+            payload: transport.offset + transport.length - stripped,
+            end: network.end - stripped,
+        };
+        if let Some(index) = self.aggregations.find(&segment) {
+            self.close(fabric, layout, index, EndReason::NotAggregatable);
+        }
+    }
+
+    fn misfit(
+        &self,
+        index: usize,
+        tpa: &EthVportTpaParam,
+        segment: &Segment<'_>,
+        report: &Report,
+    ) -> Option<EndReason> {
+        let open = self.aggregations.open.get(index)?.as_ref()?;
+        let payload = segment.payload_bytes();
+        if segment.sequence() != open.next_sequence {
+            return Some(EndReason::OutOfOrder);
+        }
+        let strict = tpa.tpa_gro_consistent_flg != 0;
+        if strict
+            && (segment.consistency() != open.first().consistency() || report.vlan != open.vlan)
+        {
+            return Some(EndReason::NotConsistent);
+        }
+        let most = usize::from(tpa.tpa_max_size.get()).min(usize::from(u16::MAX));
+        let too_long = open.total + payload > most || open.buffers >= tpa.max_buff_num;
+        (too_long || payload > usize::from(self.bd_max_bytes)).then_some(EndReason::MaxLength)
+    }
+
+    /// Every open aggregation needs a completion to end with, so those are kept free.
+    fn has_completions(
+        &mut self,
+        fabric: &mut dyn Fabric,
+        layout: &StormLayout,
+        more: usize,
+    ) -> bool {
+        self.completion_room(fabric, layout) as usize > self.aggregations.count() + more
+    }
+
+    fn start_aggregation(
+        &mut self,
+        fabric: &mut dyn Fabric,
+        layout: &StormLayout,
+        tpa: &EthVportTpaParam,
+        arrival: &Arrival<'_>,
+        report: &Report,
+        segment: &Segment<'_>,
+    ) -> bool {
+        let length = segment.end;
+        let fits = length + usize::from(report.offset) <= usize::from(self.bd_max_bytes);
+        let long_enough = segment.payload_bytes() >= usize::from(tpa.tpa_min_size_to_start.get());
+        if !fits
+            || !long_enough
+            || segment.flags() & TCP_PSH != 0
+            || tpa.max_buff_num == 0
+            || self.halted
+        {
+            return false;
+        }
+        let (producer, _) = self.producers(fabric, layout);
+        if self.bds.available(producer) == 0 || !self.has_completions(fabric, layout, 1) {
+            return false;
+        }
+        let Some(index) = self.aggregations.free(tpa.tpa_max_aggs_num.into()) else {
+            return false;
+        };
+        let (Some(buffer), Some(placed)) = (self.take_buffer(fabric), segment.frame.get(..length))
+        else {
+            return false;
+        };
+        let address = buffer.wrapping_add(report.offset.into());
+        if !self.write_buffer(fabric, address, placed) {
+            return true;
+        }
+        let cqe = EthFastPathRxTpaStartCqe {
+            type_: EthRxCqeType::TPA_START.value(),
+            bitfields: report.hash_type(),
+            seg_len: (length as u16).into(),
+            pars_flags: ParsingAndErrFlags {
+                flags: arrival.flags.bits().into(),
+            },
+            vlan_tag: report.vlan.into(),
+            rss_hash: report.hash().into(),
+            len_on_first_bd: (length as u16).into(),
+            placement_offset: report.offset,
+            tunnel_pars_flags: EthTunnelParsingFlags {
+                flags: arrival.tunnel_flags.bits(),
+            },
+            tpa_agg_index: index as u8,
+            header_len: segment.payload as u8,
+            flow_id_or_resource_id: u32::from(report.flow.unwrap_or(0)).into(),
+            ..Default::default()
+        };
+        self.post_completion(fabric, layout, cqe.as_bytes());
+        if let Some(slot) = self.aggregations.open.get_mut(index) {
+            *slot = Some(Aggregation {
+                header: segment.bytes(0, segment.payload).to_vec(),
+                version: segment.version,
+                network: segment.network,
+                tcp: segment.tcp,
+                address,
+                vlan: report.vlan,
+                next_sequence: segment
+                    .sequence()
+                    .wrapping_add(segment.payload_bytes() as u32),
+                total: length,
+                buffers: 1,
+                segments: 1,
+                opened_ns: fabric.now_ns(),
+            });
+        }
+        true
+    }
+
+    fn continue_aggregation(
+        &mut self,
+        fabric: &mut dyn Fabric,
+        layout: &StormLayout,
+        tpa: &EthVportTpaParam,
+        index: usize,
+        segment: &Segment<'_>,
+    ) -> bool {
+        let (producer, _) = self.producers(fabric, layout);
+        if self.bds.available(producer) == 0 || !self.has_completions(fabric, layout, 0) {
+            self.close(fabric, layout, index, EndReason::MaxLength);
+            return false;
+        }
+        let payload = segment.payload_bytes();
+        let Some(address) = self.take_buffer(fabric) else {
+            return true;
+        };
+        if !self.write_buffer(fabric, address, segment.bytes(segment.payload, payload)) {
+            return true;
+        }
+        let mut cqe = EthFastPathRxTpaContCqe {
+            type_: EthRxCqeType::TPA_CONT.value(),
+            tpa_agg_index: index as u8,
+            ..Default::default()
+        };
+        cqe.len_list[0] = (payload as u16).into();
+        self.post_completion(fabric, layout, cqe.as_bytes());
+        if let Some(open) = self
+            .aggregations
+            .open
+            .get_mut(index)
+            .and_then(Option::as_mut)
+        {
+            open.next_sequence = open.next_sequence.wrapping_add(payload as u32);
+            open.total += payload;
+            open.buffers = open.buffers.saturating_add(1);
+            open.segments += 1;
+            open.absorb(segment);
+        }
+        if segment.flags() & TCP_PSH != 0 || payload < usize::from(tpa.tpa_min_size_to_cont.get()) {
+            self.close(fabric, layout, index, EndReason::LastSegment);
+        }
+        true
+    }
+
+    fn close(
+        &mut self,
+        fabric: &mut dyn Fabric,
+        layout: &StormLayout,
+        index: usize,
+        reason: EndReason,
+    ) {
+        let Some(open) = self.aggregations.open.get_mut(index).and_then(Option::take) else {
+            return;
+        };
+        if self.halted {
+            return;
+        }
+        if open.segments > 1 {
+            self.write_buffer(fabric, open.address, &open.header);
+        }
+        let cqe = EthFastPathRxTpaEndCqe {
+            type_: EthRxCqeType::TPA_END.value(),
+            tpa_agg_index: index as u8,
+            total_packet_len: (open.total as u16).into(),
+            num_of_bds: open.buffers,
+            end_reason: reason.value(),
+            num_of_coalesced_segs: open.segments.into(),
+            ..Default::default()
+        };
+        self.post_completion(fabric, layout, cqe.as_bytes());
+        let counts = Coalesced {
+            packets: open.segments.into(),
+            events: 1,
+            aborts: reason.aborts().into(),
+            bytes: open.total as u64,
+        };
+        statistics::coalesced(fabric, layout, self.stat, counts);
+    }
+
+    fn close_all(&mut self, fabric: &mut dyn Fabric, layout: &StormLayout, reason: EndReason) {
+        for index in 0..self.aggregations.open.len() {
+            self.close(fabric, layout, index, reason);
+        }
+    }
+}
+
+impl Storm {
+    /// Takes a frame into an aggregation of its queue; false when it is to be placed on its own.
+    pub(super) fn aggregate(
+        &mut self,
+        fabric: &mut dyn Fabric,
+        arrival: &Arrival<'_>,
+        vport: u8,
+        queue: u16,
+        report: &Report,
+        frame: &[u8],
+    ) -> bool {
+        let Some(tpa) = self.vport(vport).map(|vport| vport.tpa) else {
+            return false;
+        };
+        match self.rx_queues.get_mut(&queue) {
+            Some(queue) => queue.aggregate(fabric, &self.layout, &tpa, arrival, report, frame),
+            None => false,
+        }
+    }
+
+    pub(super) fn close_aggregations_of_queue(
+        &mut self,
+        fabric: &mut dyn Fabric,
+        queue: u16,
+        reason: EndReason,
+    ) {
+        if let Some(queue) = self.rx_queues.get_mut(&queue) {
+            queue.close_all(fabric, &self.layout, reason);
+        }
+    }
+
+    pub(super) fn close_aggregations_of_vport(
+        &mut self,
+        fabric: &mut dyn Fabric,
+        vport: u8,
+        reason: EndReason,
+    ) {
+        for queue in self
+            .rx_queues
+            .values_mut()
+            .filter(|queue| queue.vport == vport)
+        {
+            queue.close_all(fabric, &self.layout, reason);
+        }
+    }
+
+    /// Ends aggregations that have been open for longer than the firmware's timeout.
+    pub(super) fn close_old_aggregations(&mut self, fabric: &mut dyn Fabric) {
+        let set = fabric.ram32(
+            self.layout.tpa_timeout_us.storm,
+            self.layout.tpa_timeout_us.offset(0),
+        );
+        let timeout_ns = u64::from(if set == 0 { DEFAULT_TIMEOUT_US } else { set }) * 1000;
+        let now = fabric.now_ns();
+        for queue in self.rx_queues.values_mut() {
+            for index in 0..queue.aggregations.open.len() {
+                let old = queue.aggregations.open.get(index).and_then(Option::as_ref);
+                if old.is_some_and(|open| now.saturating_sub(open.opened_ns) >= timeout_ns) {
+                    queue.close(fabric, &self.layout, index, EndReason::Timeout);
+                }
+            }
+        }
+    }
+}
