@@ -16,10 +16,16 @@ extern crate std;
 
 mod log;
 
+pub mod access;
 pub mod adapter;
+pub mod config;
+pub mod core_state;
 pub mod dma;
+pub mod error;
 pub mod firmware;
 pub mod host;
+pub mod init;
+pub mod mfw;
 pub mod queue;
 pub mod slowpath;
 pub mod vport;

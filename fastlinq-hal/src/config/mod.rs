@@ -1,0 +1,1 @@
+//! What the driver computes before it programs the chip: contexts, queues, interrupts.

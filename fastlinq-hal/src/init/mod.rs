@@ -1,0 +1,1 @@
+//! Runs the init program of the storm firmware file.

@@ -1,0 +1,236 @@
+//! Finding the management firmware's shared memory.
+
+use core::fmt;
+
+use embedded_hal::delay::DelayNs;
+use fastlinq_pac::access::RegisterBus;
+use fastlinq_pac::mfw::{
+    MailboxHeader, PublicSection, SHARED_MEMORY_BASE, UNION_SIZE, constants::common::GLOB_PORT_MAX,
+    public_drv_mb, public_func, public_global, public_mfw_mb, public_port,
+};
+use fastlinq_pac::registers::{misc, miscs};
+use tock_registers::interfaces::Readable;
+
+use super::events::MAX_EVENT_DWORDS;
+use super::{Element, SharedMemory};
+use crate::access::{FunctionIdentity, Patience, Windows, poll};
+use crate::core_state::Core;
+use crate::host::{Bar, Host};
+use crate::log::{debug, info};
+
+/// 20 looks, 50 ms apart, for a management firmware that is still booting.
+const BOOT: Patience = Patience::new(20, 50_000);
+
+/// Why the driver cannot talk to the management firmware.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AttachError {
+    /// The function answers every read with all ones.
+    DeviceGone,
+    /// No management firmware runs: the register of its shared memory is 0.
+    Absent,
+    /// The shared memory would be outside of the scratchpad.
+    BadPublicBase {
+        /// Address that the register gives.
+        address: u32,
+    },
+    /// The section table claims an impossible number of sections.
+    BadSectionCount {
+        /// Number that it claims.
+        count: u32,
+    },
+    /// A section is too short, or the function's element of it leaves the scratchpad.
+    BadSection {
+        /// Section.
+        section: PublicSection,
+        /// Its word in the table.
+        word: u32,
+        /// Element that is needed.
+        index: u8,
+    },
+    /// The management firmware was still booting after a second.
+    StillBooting,
+    /// The event mailbox announces more messages than it has room for.
+    BadEventCount {
+        /// Messages that it announces.
+        messages: u16,
+    },
+    /// The number of ports of the card is impossible.
+    BadPortCount {
+        /// Number in the global section.
+        count: u32,
+    },
+}
+
+impl fmt::Display for AttachError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::DeviceGone => f.write_str("the function answers every read with all ones"),
+            Self::Absent => f.write_str("no management firmware is running"),
+            Self::BadPublicBase { address } => write!(
+                f,
+                "the management firmware places its shared memory at {address:#x}, outside of the scratchpad"
+            ),
+            Self::BadSectionCount { count } => write!(
+                f,
+                "the management firmware announces {count} shared-memory sections"
+            ),
+            Self::BadSection {
+                section,
+                word,
+                index,
+            } => write!(
+                f,
+                "element {index} of the management firmware's section {} (word {word:#010x}) cannot be",
+                section.name().unwrap_or("?")
+            ),
+            Self::StillBooting => {
+                f.write_str("the management firmware was still booting after a second")
+            }
+            Self::BadEventCount { messages } => write!(
+                f,
+                "the management firmware announces {messages} kinds of event, more than fit"
+            ),
+            Self::BadPortCount { count } => {
+                write!(
+                    f,
+                    "the management firmware says that the card has {count} ports"
+                )
+            }
+        }
+    }
+}
+
+impl core::error::Error for AttachError {}
+
+/// Where everything of this function is in the shared memory.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Attachment {
+    pub(crate) memory: SharedMemory,
+    pub(crate) mailbox: Element,
+    pub(crate) events: Element,
+    pub(crate) event_count: u16,
+    pub(crate) global: Element,
+    pub(crate) path: Option<Element>,
+    pub(crate) port: Element,
+    pub(crate) function: Element,
+    pub(crate) ports: u8,
+    pub(crate) sequence: u16,
+    pub(crate) pulse: u16,
+    pub(crate) restarts: u32,
+}
+
+/// Finds the shared memory and the mailbox of this function.
+///
+/// Reads the shared-memory register 0x8c20, the section table, the number of events (waiting up to a second
+/// for a firmware that is still booting), the mailbox's sequence number, the restart counter 0x96d4, and the
+/// number of ports.
+pub(crate) fn discover<B: Bar>(
+    windows: &Windows<B>,
+    delay: &mut impl DelayNs,
+    identity: &FunctionIdentity,
+) -> Result<Attachment, AttachError> {
+    let found = look(windows, delay, identity);
+    if windows.check().is_err() {
+        return Err(AttachError::DeviceGone);
+    }
+    found
+}
+
+fn look<B: Bar>(
+    windows: &Windows<B>,
+    delay: &mut impl DelayNs,
+    identity: &FunctionIdentity,
+) -> Result<Attachment, AttachError> {
+    let public = misc::SHARED_MEM_ADDR.on(windows).get();
+    if public == 0 {
+        return Err(AttachError::Absent);
+    }
+    let memory = SharedMemory::read(windows, public | SHARED_MEMORY_BASE)?;
+    let pf = identity.mcp_pf;
+
+    let needed = public_mfw_mb::offset::MSG;
+    let events = memory.require(PublicSection::MFW_MB, pf, needed)?;
+    let event_count = poll(delay, BOOT, || {
+        match events.read_or_zero(windows, public_mfw_mb::offset::SUP_MSGS) as u16 {
+            0 => None,
+            count => Some(count),
+        }
+    })
+    .ok_or(AttachError::StillBooting)?;
+    let dwords = u32::from(event_count).div_ceil(4);
+    if dwords > MAX_EVENT_DWORDS as u32 || public_mfw_mb::offset::MSG + dwords * 8 > events.len() {
+        return Err(AttachError::BadEventCount {
+            messages: event_count,
+        });
+    }
+
+    let needed = public_drv_mb::offset::UNION_DATA + UNION_SIZE as u32;
+    let mailbox = memory.require(PublicSection::DRV_MB, pf, needed)?;
+    let global = memory.require(
+        PublicSection::GLOBAL,
+        0,
+        public_global::offset::MAX_PORTS + 4,
+    )?;
+    let count = global.read_or_zero(windows, public_global::offset::MAX_PORTS);
+    let ports = match u8::try_from(count) {
+        Ok(ports) if ports != 0 && count <= GLOB_PORT_MAX => ports,
+        _ => return Err(AttachError::BadPortCount { count }),
+    };
+    let port = memory.require(
+        PublicSection::PORT,
+        if identity.coupled {
+            0
+        } else {
+            identity.abs_pf % ports
+        },
+        public_port::offset::LINK_STATUS + 4,
+    )?;
+    let function = memory.require(PublicSection::FUNC, pf, public_func::offset::MAC_LOWER + 4)?;
+    let header = mailbox.read_or_zero(windows, public_drv_mb::offset::DRV_MB_HEADER);
+    let pulse = mailbox.read_or_zero(windows, public_drv_mb::offset::DRV_PULSE_MB);
+    Ok(Attachment {
+        memory,
+        mailbox,
+        events,
+        event_count,
+        global,
+        path: memory.element(PublicSection::PATH, identity.path),
+        port,
+        function,
+        ports,
+        sequence: MailboxHeader(header).sequence(),
+        pulse: pulse as u16 & 0x7fff,
+        restarts: miscs::GENERIC_POR_0.on(windows).get(),
+    })
+}
+
+/// Attaches to the management firmware: finds its shared memory and readies the mailbox.
+///
+/// Must follow [`Core::identify`]. On failure the mailbox is detached, whatever it was before.
+///
+/// # Errors
+///
+/// [`AttachError`].
+pub fn attach<H: Host>(core: &mut Core<H>) -> Result<(), AttachError> {
+    core.mailbox.detach();
+    let attachment = discover(&core.windows, &mut core.host, &core.identity)?;
+    core.mailbox.attach_to(attachment);
+    super::info::read_version(core);
+    info!(
+        "management firmware {}.{}.{}.{} on a card with {} ports",
+        core.mfw.version.part(3),
+        core.mfw.version.part(2),
+        core.mfw.version.part(1),
+        core.mfw.version.part(0),
+        attachment.ports
+    );
+    debug!(
+        "shared memory at {:#x}, mailbox at {:#x}, {} kinds of event, sequence {}",
+        attachment.memory.base().value(),
+        attachment.mailbox.address().value(),
+        attachment.event_count,
+        attachment.sequence
+    );
+    Ok(())
+}
