@@ -21,6 +21,9 @@ pub(crate) use map;
 macro_rules! layout {
     ($name:ident, $size:literal, { $($member:ident: $offset:literal),* $(,)? }) => {
         crate::layout::map!($name, $size, { $($member: $offset),* });
+        impl crate::versions::HostStructure for $name {
+            const NAME: &'static str = stringify!($name);
+        }
         impl Default for $name {
             fn default() -> Self {
                 zerocopy::FromZeros::new_zeroed()

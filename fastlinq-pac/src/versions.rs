@@ -19,6 +19,8 @@ use crate::{Bar0Offset, GrcAddress, bar, registers};
 
 use core::fmt;
 
+use zerocopy::{FromBytes, Immutable, IntoBytes};
+
 /// Version of a storm firmware build.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FirmwareVersion {
@@ -284,7 +286,80 @@ impl RuntimeRange {
     }
 }
 
+/// A structure in host memory that firmware reads or writes; the crate's types have the layout of 8.59.1.0.
+pub trait HostStructure: FromBytes + IntoBytes + Immutable {
+    /// The type's name.
+    const NAME: &'static str;
+}
+
+/// Where a firmware version has the members of a structure that it lays out differently.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StructureLayout {
+    /// Name of the crate's type.
+    pub name: &'static str,
+    /// Bytes in this version.
+    pub size: u16,
+    /// Offset here, offset in this version, bytes.
+    pub(crate) moves: &'static [(u16, u16, u16)],
+    /// Byte in this version, bits here, how many further left they are in this version.
+    pub(crate) bits: &'static [(u16, u8, u8)],
+}
+
+impl StructureLayout {
+    fn encode(&self, ours: &[u8], theirs: &mut [u8]) -> Option<()> {
+        theirs.fill(0);
+        for (from, to, len) in self.moves.iter().map(usizes) {
+            theirs
+                .get_mut(to..to + len)?
+                .copy_from_slice(ours.get(from..from + len)?);
+        }
+        for (byte, mask, left) in self.bits {
+            let byte = theirs.get_mut(usize::from(*byte))?;
+            *byte = *byte & !mask | (*byte & mask) << left;
+        }
+        Some(())
+    }
+
+    fn decode(&self, theirs: &[u8], ours: &mut [u8]) -> Option<()> {
+        for (from, to, len) in self.moves.iter().map(usizes) {
+            ours.get_mut(from..from + len)?
+                .copy_from_slice(theirs.get(to..to + len)?);
+        }
+        for (byte, mask, left) in self.bits {
+            let moved = self.moves.iter().map(usizes).find_map(|(from, to, len)| {
+                let inside = usize::from(*byte).checked_sub(to)?;
+                (inside < len).then_some(from + inside)
+            });
+            let byte = ours.get_mut(moved?)?;
+            let old = *byte;
+            *byte = old & !(mask | mask << left) | old >> left & mask;
+        }
+        Some(())
+    }
+}
+
+fn usizes(step: &(u16, u16, u16)) -> (usize, usize, usize) {
+    (step.0.into(), step.1.into(), step.2.into())
+}
+
 /// Everything that depends on the storm firmware's version.
+///
+/// # Examples
+///
+/// A ramrod's data as firmware 8.40.33.0 has it:
+///
+/// ```
+/// use fastlinq_pac::hsi::VportStartRamrodData;
+/// use fastlinq_pac::versions::{self, V8_40_33, V8_59_1};
+///
+/// let data = VportStartRamrodData { vport_id: 7, wipe_inner_vlan_pri_en: 1, ..Default::default() };
+/// let mut bytes = [0xff; 80];
+/// assert_eq!(V8_59_1.encode(&data, &mut bytes), Some(72));
+/// assert_eq!((bytes[0], bytes[45]), (7, 1));
+/// assert_eq!(V8_40_33.encode(&data, &mut bytes), Some(64));
+/// assert_eq!((bytes[0], bytes[39]), (7, 1));
+/// assert_eq!(V8_40_33.decode::<VportStartRamrodData>(&bytes), Some(data));
+/// ```
 #[derive(Debug)]
 pub struct Layout {
     /// The version, as in the file's name.
@@ -295,6 +370,10 @@ pub struct Layout {
     pub iro_records: u16,
     pub(crate) iro: &'static [Option<Iro>; IroId::COUNT],
     pub(crate) runtime: &'static [RuntimeRange; RuntimeId::COUNT],
+    /// Whether the layout of structures is taken over from the nearest version with public headers, because
+    /// this version has none. Nobody has checked it against this firmware.
+    pub structures_inferred: bool,
+    pub(crate) structures: &'static [StructureLayout],
 }
 
 impl Layout {
@@ -307,6 +386,50 @@ impl Layout {
     /// version has none.
     pub const fn runtime(&self, id: RuntimeId) -> RuntimeRange {
         self.runtime[id.index()]
+    }
+
+    /// How this version lays out a structure, or `None` where it is the crate's own layout.
+    pub fn structure<T: HostStructure>(&self) -> Option<&'static StructureLayout> {
+        self.structures.iter().find(|s| s.name == T::NAME)
+    }
+
+    /// Every structure that this version lays out differently from the crate's types.
+    pub const fn structures(&self) -> &'static [StructureLayout] {
+        self.structures
+    }
+
+    /// Bytes of a structure in this version.
+    pub fn size_of<T: HostStructure>(&self) -> usize {
+        self.structure::<T>()
+            .map_or(size_of::<T>(), |s| s.size.into())
+    }
+
+    /// Writes a structure as this version has it to the start of `out`, and returns its size.
+    ///
+    /// Members that this version has not are dropped. `None` where `out` is too short.
+    pub fn encode<T: HostStructure>(&self, value: &T, out: &mut [u8]) -> Option<usize> {
+        let size = self.size_of::<T>();
+        let out = out.get_mut(..size)?;
+        match self.structure::<T>() {
+            Some(structure) => structure.encode(value.as_bytes(), out)?,
+            None => out.copy_from_slice(value.as_bytes()),
+        }
+        Some(size)
+    }
+
+    /// Reads a structure as this version has it from the start of `bytes`.
+    ///
+    /// Members that this version has not are zero. `None` where `bytes` is too short.
+    pub fn decode<T: HostStructure>(&self, bytes: &[u8]) -> Option<T> {
+        let bytes = bytes.get(..self.size_of::<T>())?;
+        match self.structure::<T>() {
+            Some(structure) => {
+                let mut value = T::new_zeroed();
+                structure.decode(bytes, value.as_mut_bytes())?;
+                Some(value)
+            }
+            None => T::read_from_bytes(bytes).ok(),
+        }
     }
 
     /// The entry of the runtime array that is written to `address`.
@@ -353,7 +476,70 @@ pub(crate) const fn range(index: u16, len: u16) -> RuntimeRange {
     RuntimeRange { index, len }
 }
 
-#[allow(dead_code)]
-pub(crate) const fn absent() -> RuntimeRange {
-    RuntimeRange { index: 0, len: 0 }
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hsi::{TxQueueStartRamrodData, VportUpdateRamrodData};
+
+    #[test]
+    fn versions_are_found_whatever_their_engineering_number() {
+        let found = for_version(FirmwareVersion::new(8, 59, 1, 1)).unwrap();
+        assert_eq!(found.version, FirmwareVersion::new(8, 59, 1, 0));
+        assert_eq!(found.version.word(), 0x083b_0100);
+        assert!(for_version(FirmwareVersion::new(8, 37, 2, 0)).is_none());
+    }
+
+    #[test]
+    fn runtime_indexes_move_between_versions() {
+        let register = registers::qm::WFQVPCRD.address();
+        let (new, old) = (
+            V8_59_1.runtime_index(register),
+            V8_42_2.runtime_index(register),
+        );
+        assert_eq!(new.unwrap(), old.unwrap() + 512);
+        assert!(
+            V8_42_2
+                .runtime(RuntimeId::QM_REG_WFQVPUPPERBOUND)
+                .is_empty()
+        );
+        assert_eq!(V8_59_1.runtime_index(registers::misc::PORT_MODE), None);
+        let sb = V8_59_1.runtime(RuntimeId::CAU_REG_SB_VAR_MEMORY);
+        assert_eq!((sb.entry(735), sb.entry(736)), (Some(26 + 735), None));
+    }
+
+    #[test]
+    fn flags_of_a_transmit_queue_are_one_bit_further_left_in_old_firmware() {
+        let data = TxQueueStartRamrodData {
+            flags: 0b0001_0101,
+            ..Default::default()
+        };
+        let mut bytes = [0; 48];
+        let at = core::mem::offset_of!(TxQueueStartRamrodData, flags);
+        assert_eq!(V8_40_33.encode(&data, &mut bytes), Some(48));
+        assert_eq!(bytes[at], 0b0010_1001);
+        assert_eq!(
+            V8_40_33.decode::<TxQueueStartRamrodData>(&bytes),
+            Some(data)
+        );
+    }
+
+    #[test]
+    fn a_structure_that_does_not_fit_is_refused() {
+        let data = VportUpdateRamrodData::default();
+        assert_eq!(V8_59_1.encode(&data, &mut [0; 439]), None);
+        assert_eq!(V8_40_33.encode(&data, &mut [0; 432]), Some(432));
+        assert_eq!(V8_40_33.decode::<VportUpdateRamrodData>(&[0; 431]), None);
+    }
+
+    #[test]
+    fn storm_memory() {
+        assert_eq!(Storm::X.internal_ram(), GrcAddress(0x146_0000));
+        assert_eq!(Storm::T.ram(), GrcAddress(0x1c8_0000));
+        let overlay = V8_59_1.iro(IroId::TSTORM_OVERLAY_BUF_ADDR).unwrap();
+        assert_eq!(
+            overlay.internal_ram_address(0, 0),
+            GrcAddress(0x176_0000 + 0x4398)
+        );
+        assert_eq!(overlay.bar0(0, 0), None);
+    }
 }

@@ -714,6 +714,41 @@ fn the_runtime_array_has_the_size_that_the_facts_say() {
     assert_eq!(layout.version, FirmwareVersion::new(8, 59, 1, 0));
 }
 
+/// The structures of the firmware interface whose size is another one in 8.40.33.0.
+#[test]
+fn structures_of_old_firmware_have_the_sizes_of_the_facts() {
+    let Some(facts) = facts("hsi_structs.json") else {
+        return;
+    };
+    let layout = VERSIONS
+        .iter()
+        .find(|v| v.version == "8.40.33.0")
+        .unwrap()
+        .layout;
+    let mut findings = Findings::default();
+    for row in STRUCTS {
+        let fact = &facts["structs"][row.reference];
+        let size = list(fact, "diff_dpdk")
+            .iter()
+            .find_map(|line| text(line).strip_prefix("size "));
+        let Some((ours, theirs)) = size.and_then(|line| line.split_once(" vs ")) else {
+            continue;
+        };
+        // The management firmware's interface does not go with the storm firmware's version.
+        if fact["file"] == "qed_mfw_hsi.h" {
+            continue;
+        }
+        findings.check(row.reference, row.size.to_string(), ours);
+        let described = layout.structures().iter().find(|s| s.name == row.name);
+        findings.check(
+            row.reference,
+            described.map(|s| s.size.to_string()).as_deref(),
+            Some(theirs),
+        );
+    }
+    findings.assert(2 * 5);
+}
+
 // The BAR
 
 #[test]

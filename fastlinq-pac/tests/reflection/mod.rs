@@ -26,6 +26,7 @@ pub(crate) struct RegisterRow {
 
 /// A structure as the crate has it.
 pub(crate) struct StructRow {
+    pub(crate) name: &'static str,
     pub(crate) reference: &'static str,
     pub(crate) size: usize,
     pub(crate) is_union: bool,

@@ -291,6 +291,41 @@ pub(crate) struct VersionFile {
     pub(crate) unnamed_iro: Vec<UnnamedIro>,
     #[serde(default)]
     pub(crate) runtime: Vec<Runtime>,
+    /// The structures below are taken over from the nearest version with public headers.
+    #[serde(default)]
+    pub(crate) structures_inferred: bool,
+    /// Structures that differ from those of this crate.
+    #[serde(rename = "structure", default)]
+    pub(crate) structures: Vec<Structure>,
+}
+
+/// Where a version has the members of a structure.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Structure {
+    pub(crate) name: String,
+    pub(crate) size: u32,
+    pub(crate) moves: Vec<Move>,
+    #[serde(default)]
+    pub(crate) bits: Vec<BitMove>,
+}
+
+/// `len` bytes at `from` in this crate's structure are at `to` in the version's.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Move {
+    pub(crate) from: u32,
+    pub(crate) to: u32,
+    pub(crate) len: u32,
+}
+
+/// Bits `mask` of byte `byte` (the version's count) lie `left` bits further left.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct BitMove {
+    pub(crate) byte: u32,
+    pub(crate) mask: u8,
+    pub(crate) left: u32,
 }
 
 #[derive(Deserialize)]

@@ -65,6 +65,7 @@ pub(crate) struct RegisterRow {
 
 /// A structure as the crate has it.
 pub(crate) struct StructRow {
+    pub(crate) name: &'static str,
     pub(crate) reference: &'static str,
     pub(crate) size: usize,
     pub(crate) is_union: bool,
@@ -176,7 +177,8 @@ fn layouts(descriptions: &Descriptions) -> String {
                 );
             }
             text += &format!(
-                "StructRow {{ reference: \"{}\", size: size_of::<{kind}>(), is_union: {}, members: &[{members}], fields: &[{fields}] }},\n",
+                "StructRow {{ name: \"{}\", reference: \"{}\", size: size_of::<{kind}>(), is_union: {}, members: &[{members}], fields: &[{fields}] }},\n",
+                item.name,
                 item.reference,
                 item.kind == Kind::Union
             );

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use super::description::VersionFile;
+use super::layouts::{Known, known};
 use super::{Descriptions, Failure, Files, text};
 
 pub(crate) fn emit(descriptions: &Descriptions, files: &mut Files) -> Result<(), Failure> {
@@ -23,6 +24,10 @@ pub(crate) fn emit(descriptions: &Descriptions, files: &mut Files) -> Result<(),
                 ));
             }
         }
+    }
+    let known = known(descriptions);
+    for version in &descriptions.versions {
+        verify_structures(version, &known)?;
     }
     let iro: Vec<&str> = iro.into_iter().collect();
     let layouts: String = descriptions
@@ -117,15 +122,16 @@ fn table(version: &VersionFile, iro: &[&str], runtime: &BTreeMap<&str, u32>) -> 
         &format!("Storm firmware {}", version.version),
         &format!("{}.toml", version.path),
     );
-    text += "use crate::versions::{FirmwareVersion, Iro, IroId, Layout, RuntimeId, RuntimeRange, Storm, absent, iro, range};\n\n";
+    text += "use crate::versions::{FirmwareVersion, Iro, IroId, Layout, RuntimeId, RuntimeRange, Storm, StructureLayout, iro, range};\n\n";
     let parts: Vec<&str> = version.version.split('.').collect();
     text += &format!(
-        "/// Storm firmware {0}.\npub static {1}: Layout = Layout {{ version: FirmwareVersion::new({2}), runtime_size: {3}, iro_records: {4}, iro: &IRO, runtime: &RUNTIME }};\n\n",
+        "/// Storm firmware {0}.\npub static {1}: Layout = Layout {{ version: FirmwareVersion::new({2}), runtime_size: {3}, iro_records: {4}, iro: &IRO, runtime: &RUNTIME, structures_inferred: {5}, structures: STRUCTURES }};\n\n",
         version.version,
         constant(version),
         parts.join(", "),
         version.runtime_size,
-        version.iro_records
+        version.iro_records,
+        version.structures_inferred
     );
     text += "static IRO: [Option<Iro>; IroId::COUNT] = [\n";
     for name in iro {
@@ -150,18 +156,58 @@ fn table(version: &VersionFile, iro: &[&str], runtime: &BTreeMap<&str, u32>) -> 
             Some(entry) => {
                 text += &format!("    range({}, {}), // {name}\n", entry.index, entry.len)
             }
-            None => text += &format!("    absent(), // {name}\n"),
+            None => text += &format!("    range(0, 0), // {name} is absent\n"),
         }
     }
     text += "];\n";
-    let all_present = runtime
-        .keys()
-        .all(|n| version.runtime.iter().any(|r| r.name == *n));
-    if all_present {
-        text = text.replace(
-            "RuntimeRange, Storm, absent, iro",
-            "RuntimeRange, Storm, iro",
+    text += &structures(version);
+    text
+}
+
+fn structures(version: &VersionFile) -> String {
+    let mut text = String::from("\nstatic STRUCTURES: &[StructureLayout] = &[\n");
+    for item in &version.structures {
+        let moves: String = item
+            .moves
+            .iter()
+            .map(|m| format!("({}, {}, {}),", m.from, m.to, m.len))
+            .collect();
+        let bits: String = item
+            .bits
+            .iter()
+            .map(|b| format!("({}, {:#04x}, {}),", b.byte, b.mask, b.left))
+            .collect();
+        text += &format!(
+            "StructureLayout {{ name: \"{}\", size: {}, moves: &[{moves}], bits: &[{bits}] }},\n",
+            item.name, item.size
         );
     }
-    text
+    text + "];\n"
+}
+
+/// Refuses moves that leave either structure, or that put two things in one place.
+fn verify_structures(version: &VersionFile, known: &Known<'_>) -> Result<(), Failure> {
+    for item in &version.structures {
+        let place = format!("{}: {}", version.path, item.name);
+        let Some((_, ours)) = known.get(item.name.as_str()) else {
+            return Err(format!("{place}: no such structure"));
+        };
+        let mut taken = BTreeSet::new();
+        for step in &item.moves {
+            if step.from + step.len > *ours || step.to + step.len > item.size {
+                return Err(format!("{place}: a move leaves the structure"));
+            }
+            if !(step.to..step.to + step.len).all(|byte| taken.insert(byte)) {
+                return Err(format!("{place}: two moves to one place"));
+            }
+        }
+        if item
+            .bits
+            .iter()
+            .any(|b| b.byte >= item.size || b.left > b.mask.leading_zeros())
+        {
+            return Err(format!("{place}: bits leave the structure"));
+        }
+    }
+    Ok(())
 }
