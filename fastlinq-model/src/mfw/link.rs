@@ -134,11 +134,11 @@ pub struct PhyConfig {
     pub advertised: u32,
     /// Loopback code.
     pub loopback: u32,
-    /// Energy-efficient Ethernet: bit 0 on, bit 1 low-power idle, bits 2 and 3 offer 1G and 10G, [31:4] timer in us.
+    /// Energy-efficient Ethernet: bit 0 on, bit 1 low-power idle, bits 2 and 3 offer 1G and 10G, bits 31:4 timer in us.
     pub eee: u32,
-    /// [7:0] error correction: 0 none, 1 FireCode, 2 RS, 7 automatic.
+    /// Bits 7:0 error correction: 0 none, 1 FireCode, 2 RS, 7 automatic.
     pub fec: u32,
-    /// [15:0] forced, [31:16] offered speeds in the extended encoding; 0 when unused.
+    /// Bits 15:0 forced, 31:16 offered speeds in the extended encoding; 0 when unused.
     pub extended_speed: u32,
 }
 
