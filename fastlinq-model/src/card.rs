@@ -1,10 +1,19 @@
 //! The adapter as a whole.
 
-use crate::Chip;
+use fastlinq_pac::Chip;
+
+use crate::chip::{Context, Engine, Shape, View, Work, msix, outside::Outside, windows};
+use crate::config_space::FunctionIdentity;
+use crate::fabric::Function;
 use crate::memory::{HostMemory, Interrupts};
-use crate::mfw::Persona;
-use crate::violation::Violation;
+use crate::mfw::{Mfw, MfwConfig, MfwEffect, MfwEffects, Partner, Persona};
+use crate::observer::{Event, Observer};
+use crate::storm::Storm;
+use crate::violation::{DmaCause, Violation, ViolationKind};
 use crate::wire::Wire;
+
+/// Frames that one look at the wires takes from each.
+const FRAMES_PER_POLL: usize = 4096;
 
 /// A PCI BAR of the adapter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -17,27 +26,69 @@ pub enum Bar {
     Msix,
 }
 
+impl Bar {
+    /// The BAR with this index in configuration space; all are 64 bits wide, so only even ones exist.
+    pub const fn from_index(index: u8) -> Option<Self> {
+        match index {
+            0 => Some(Self::Registers),
+            2 => Some(Self::Doorbells),
+            4 => Some(Self::Msix),
+            _ => None,
+        }
+    }
+
+    /// The BAR's index in configuration space.
+    pub const fn index(self) -> u8 {
+        match self {
+            Self::Registers => 0,
+            Self::Doorbells => 2,
+            Self::Msix => 4,
+        }
+    }
+
+    /// Bytes of the BAR.
+    pub const fn size(self) -> u64 {
+        match self {
+            Self::Registers => windows::BAR0_BYTES,
+            Self::Doorbells => crate::chip::BAR2_BYTES,
+            Self::Msix => msix::BAR4_BYTES,
+        }
+    }
+}
+
 /// What kind of adapter to make.
+///
+/// # Examples
+///
+/// ```
+/// use fastlinq_model::{CardConfig, Chip};
+///
+/// let config = CardConfig::new(Chip::K2).ports(2).functions(2).seed(7);
+/// assert_eq!(config.chip(), Chip::K2);
+/// ```
 #[derive(Clone, Debug)]
 pub struct CardConfig {
-    pub(crate) chip: Chip,
-    pub(crate) persona: Persona,
-    pub(crate) ports: u8,
-    pub(crate) functions: u8,
-    pub(crate) mac_base: [u8; 6],
-    pub(crate) seed: u64,
+    chip: Chip,
+    persona: Persona,
+    ports: u8,
+    functions: u8,
+    mac_base: [u8; 6],
+    seed: u64,
+    coalescing: bool,
 }
 
 impl CardConfig {
     /// A one-port, one-function adapter with a modern management firmware.
     pub fn new(chip: Chip) -> Self {
+        let mac_base = [0x02, 0x0e, 0x1e, 0x11, 0x22, 0x30];
         Self {
             chip,
             persona: Persona::default(),
             ports: 1,
             functions: 1,
-            mac_base: [0x02, 0x0e, 0x1e, 0x11, 0x22, 0x30],
+            mac_base,
             seed: 0,
+            coalescing: true,
         }
     }
 
@@ -47,13 +98,15 @@ impl CardConfig {
         self
     }
 
-    /// Ports of the engine: 1, 2 or 4 (4 on K2 only).
+    /// Ports of each engine: 1, 2, or on K2 4. Other numbers are brought into range. BB has two engines and so twice as
+    /// many ports on the card.
     pub fn ports(mut self, ports: u8) -> Self {
         self.ports = ports;
         self
     }
 
-    /// Number of PCI functions. PF n is on port n modulo ports.
+    /// Number of PCI functions, 1 to 16. On BB they alternate between the engines. Function n is on the card's port n
+    /// modulo the number of ports.
     pub fn functions(mut self, functions: u8) -> Self {
         self.functions = functions;
         self
@@ -70,108 +123,621 @@ impl CardConfig {
         self.seed = seed;
         self
     }
+
+    /// Whether interrupt coalescing takes model time (the default). Without it every status block is written at once,
+    /// whatever timers the driver programs: for hosts that do not let model time pass.
+    pub fn coalescing(mut self, coalescing: bool) -> Self {
+        self.coalescing = coalescing;
+        self
+    }
+
+    /// The chip family.
+    pub fn chip(&self) -> Chip {
+        self.chip
+    }
+
+    /// MAC address of PF 0.
+    pub fn mac_base_address(&self) -> [u8; 6] {
+        self.mac_base
+    }
+
+    /// Number of PCI functions.
+    pub fn function_count(&self) -> u8 {
+        self.functions
+    }
+
+    /// Number of ports of the whole card.
+    pub fn port_count(&self) -> u8 {
+        self.ports * self.chip.limits().engines
+    }
+
+    fn in_range(mut self) -> Self {
+        let limits = self.chip.limits();
+        self.functions = self.functions.clamp(1, 16);
+        self.ports = match self.ports.min(limits.ports_per_engine) {
+            4.. => 4,
+            2 | 3 => 2,
+            _ => 1,
+        };
+        self
+    }
+}
+
+/// How often things happened since power-up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Counters {
+    /// Register reads through windows.
+    pub register_reads: u64,
+    /// Register writes through windows.
+    pub register_writes: u64,
+    /// Writes to addresses of which nothing is known.
+    pub undocumented_writes: u64,
+    /// Accesses that no block answered.
+    pub no_completer: u64,
+    /// Device reads of host memory.
+    pub dma_reads: u64,
+    /// Bytes of them.
+    pub dma_read_bytes: u64,
+    /// Device writes of host memory.
+    pub dma_writes: u64,
+    /// Bytes of them.
+    pub dma_written_bytes: u64,
+    /// Commands of the register DMA engine.
+    pub dmae_commands: u64,
+    /// Stores to the doorbell BAR.
+    pub doorbells: u64,
+    /// Doorbells that were dropped.
+    pub doorbells_dropped: u64,
+    /// Doorbells in the PWM region, which are ignored.
+    pub doorbells_pwm: u64,
+    /// Status blocks written to the host.
+    pub status_block_writes: u64,
+    /// Message interrupts.
+    pub interrupts: u64,
+    /// Ramrods that the storm firmware executed.
+    pub ramrods: u64,
+    /// Frames sent out of a port.
+    pub frames_sent: u64,
+    /// Frames that arrived at a port.
+    pub frames_received: u64,
+    /// Frames lost because the link was down.
+    pub frames_dropped_link_down: u64,
+    /// Broken rules, those no longer in the log included.
+    pub violations: u64,
 }
 
 /// A software adapter.
+///
+/// Register accesses go in by [`read`](Card::read) and [`write`](Card::write) and are complete, with everything they
+/// cause, when the call returns; only what takes time waits for [`advance`](Card::advance).
+///
+/// # Examples
+///
+/// ```
+/// use fastlinq_model::{Bar, Card, CardConfig, Chip, HostMemory, Interrupts, Unmapped};
+///
+/// struct NoMemory;
+/// impl HostMemory for NoMemory {
+///     fn read(&mut self, address: u64, _: &mut [u8]) -> Result<(), Unmapped> {
+///         Err(Unmapped { address })
+///     }
+///     fn write(&mut self, address: u64, _: &[u8]) -> Result<(), Unmapped> {
+///         Err(Unmapped { address })
+///     }
+/// }
+/// struct Deaf;
+/// impl Interrupts for Deaf {
+///     fn raise(&mut self, _: u8, _: u16) {}
+/// }
+///
+/// let mut card = Card::new(CardConfig::new(Chip::K2), Box::new(NoMemory), Box::new(Deaf));
+/// let mut concrete = [0; 4];
+/// card.read(0, Bar::Registers, 0x1fc, &mut concrete);
+/// assert_eq!(u32::from_le_bytes(concrete), 0);
+/// ```
 pub struct Card {
     config: CardConfig,
-    memory: Box<dyn HostMemory>,
-    interrupts: Box<dyn Interrupts>,
-    wires: Vec<Option<Box<dyn Wire>>>,
-    violations: Vec<Violation>,
-    now_ns: u64,
+    /// One for K2; on BB a second one when it has functions.
+    units: Vec<Unit>,
+    mfw: Mfw,
+    outside: Outside,
+    effects: MfwEffects,
+}
+
+/// An engine and the storm firmware that runs on it.
+struct Unit {
+    engine: Engine,
+    storm: Storm,
+}
+
+/// The context of an access, from the fields of a card.
+macro_rules! context {
+    ($card:ident) => {
+        &mut Context {
+            outside: &mut $card.outside,
+            mfw: &mut $card.mfw,
+            effects: &mut $card.effects,
+        }
+    };
 }
 
 impl Card {
-    /// Powers an adapter up.
+    /// Powers an adapter up. What of `config` is out of the chip's range is brought into it.
     pub fn new(
         config: CardConfig,
         memory: Box<dyn HostMemory>,
         interrupts: Box<dyn Interrupts>,
     ) -> Self {
-        let wires = (0..config.ports).map(|_| None).collect();
-        Self {
+        let config = config.in_range();
+        let chip = config.chip;
+        let engines = chip.limits().engines;
+        let units = (0..engines)
+            .map(|path| Shape {
+                chip,
+                path,
+                pfs: (config.functions + engines - 1 - path) / engines,
+                ports: config.ports,
+                functions: config.functions,
+                coalescing: config.coalescing,
+            })
+            .filter(|shape| shape.pfs > 0)
+            .map(|shape| Unit {
+                engine: Engine::new(shape),
+                storm: Storm::new(chip, shape.ports),
+            })
+            .collect();
+        let mfw = Mfw::new(MfwConfig {
+            chip,
+            persona: config.persona.clone(),
+            ports: config.ports,
+            pfs: config.functions,
+            mac_base: config.mac_base,
+            seed: config.seed,
+        });
+        let outside = Outside::new(memory, interrupts, config.port_count());
+        let mut card = Self {
+            units,
+            mfw,
+            outside,
+            effects: MfwEffects::default(),
             config,
-            memory,
-            interrupts,
-            wires,
-            violations: Vec::new(),
-            now_ns: 0,
-        }
+        };
+        card.refresh_links();
+        card
     }
 
-    /// Bytes of a BAR; 0 when the function has none.
+    /// Configuration-space data of a function, or `None` where there is no such function.
+    pub fn pci_config(&self, function: u8) -> Option<FunctionIdentity> {
+        (function < self.config.functions).then(|| crate::pci::identity(&self.config, function))
+    }
+
+    /// The engine of a PCI function and its PF id there.
+    fn locate(&self, function: u8) -> (usize, u8) {
+        let engines = self.config.chip.limits().engines;
+        (usize::from(function % engines), function / engines)
+    }
+
+    /// Bytes of a BAR; 0 when there is no such function.
     pub fn bar_size(&self, function: u8, bar: Bar) -> u64 {
-        let _ = function;
-        match bar {
-            Bar::Registers => 0x10_0000,
-            Bar::Doorbells => 0x80_0000,
-            Bar::Msix => 0x1_0000,
+        if function < self.config.functions {
+            bar.size()
+        } else {
+            0
         }
     }
 
-    /// Reads 1, 2, 4 or 8 bytes, naturally aligned.
-    pub fn read(&mut self, function: u8, bar: Bar, offset: u64, data: &mut [u8]) {
-        let _ = (function, bar, offset);
-        data.fill(0);
+    fn is_good_access(
+        &mut self,
+        function: u8,
+        bar: Bar,
+        offset: u64,
+        len: usize,
+        write: bool,
+    ) -> bool {
+        let aligned = matches!(len, 1 | 2 | 4 | 8) && offset % len as u64 == 0;
+        if function < self.config.functions && aligned && offset + len as u64 <= bar.size() {
+            return true;
+        }
+        let kind = ViolationKind::BadAccess {
+            bar: bar.index(),
+            offset,
+            len,
+            write,
+        };
+        let cause = DmaCause::descriptor("access to a BAR", offset, len as u64);
+        self.outside
+            .violation(Some(Function::pf(function)), kind, cause);
+        false
     }
 
-    /// Writes 1, 2, 4 or 8 bytes, naturally aligned.
-    pub fn write(&mut self, function: u8, bar: Bar, offset: u64, data: &[u8]) {
-        let _ = (
+    /// Reads 1, 2, 4 or 8 bytes, naturally aligned. Any other access, and one beyond the BAR, reads ones and is recorded
+    /// as a violation.
+    pub fn read(&mut self, function: u8, bar: Bar, offset: u64, data: &mut [u8]) {
+        data.fill(0xff);
+        if !self.is_good_access(function, bar, offset, data.len(), false) {
+            return;
+        }
+        if data.len() < 4 {
+            let start = (offset % 4) as usize;
+            let bytes = self.read_dword(function, bar, offset & !3).to_le_bytes();
+            data.copy_from_slice(&bytes[start..start + data.len()]);
+        } else {
+            for (index, chunk) in data.chunks_exact_mut(4).enumerate() {
+                let value = self.read_dword(function, bar, offset + 4 * index as u64);
+                chunk.copy_from_slice(&value.to_le_bytes());
+            }
+        }
+        let value = little_endian(data);
+        let len = data.len();
+        self.outside.observe(|| Event::Bar {
             function,
             bar,
             offset,
-            data,
-            &mut self.memory,
-            &mut self.interrupts,
-        );
+            value,
+            len,
+            write: false,
+        });
+        self.settle();
     }
 
-    /// Lets model time pass: slow management firmware, coalescing timers; pumps the wires.
+    fn read_dword(&mut self, function: u8, bar: Bar, offset: u64) -> u32 {
+        let (unit, pf) = self.locate(function);
+        let Some(unit) = self.units.get_mut(unit) else {
+            return !0;
+        };
+        match bar {
+            Bar::Registers => unit.engine.bar0_read32(context!(self), pf, offset as u32),
+            Bar::Doorbells => 0,
+            Bar::Msix => unit
+                .engine
+                .msix(pf)
+                .map_or(!0, |table| table.read32(offset)),
+        }
+    }
+
+    /// Writes 1, 2, 4 or 8 bytes, naturally aligned. Any other access, and one beyond the BAR, is dropped and recorded as
+    /// a violation.
+    pub fn write(&mut self, function: u8, bar: Bar, offset: u64, data: &[u8]) {
+        if !self.is_good_access(function, bar, offset, data.len(), true) {
+            return;
+        }
+        let (value, len) = (little_endian(data), data.len());
+        self.outside.observe(|| Event::Bar {
+            function,
+            bar,
+            offset,
+            value,
+            len,
+            write: true,
+        });
+        if data.len() < 4 {
+            self.write_narrow(function, bar, offset, data);
+        } else {
+            for (index, chunk) in data.chunks_exact(4).enumerate() {
+                let value = little_endian(chunk) as u32;
+                self.write_dword(function, bar, offset + 4 * index as u64, value);
+            }
+        }
+        self.settle();
+    }
+
+    fn write_narrow(&mut self, function: u8, bar: Bar, offset: u64, data: &[u8]) {
+        let (unit, pf) = self.locate(function);
+        if let (Bar::Registers, Some(unit)) = (bar, self.units.get_mut(unit)) {
+            unit.engine
+                .bar0_write_narrow(context!(self), pf, offset as u32, data);
+            return;
+        }
+        let kind = ViolationKind::BadAccess {
+            bar: bar.index(),
+            offset,
+            len: data.len(),
+            write: true,
+        };
+        let cause = DmaCause::descriptor("narrow write to a BAR", offset, little_endian(data));
+        self.outside.violation(Some(Function::pf(pf)), kind, cause);
+    }
+
+    fn write_dword(&mut self, function: u8, bar: Bar, offset: u64, value: u32) {
+        let (unit, pf) = self.locate(function);
+        let Some(unit) = self.units.get_mut(unit) else {
+            return;
+        };
+        match bar {
+            Bar::Registers => unit
+                .engine
+                .bar0_write32(context!(self), pf, offset as u32, value),
+            Bar::Doorbells => unit
+                .engine
+                .doorbell(context!(self), pf, offset as u32, value),
+            Bar::Msix => {
+                if let Some(table) = unit.engine.msix_mut(pf) {
+                    table.write32(&mut self.outside, function, offset, value);
+                }
+            }
+        }
+    }
+
+    /// Carries out what an access left to do, until nothing is left.
+    fn settle(&mut self) {
+        loop {
+            if !self.effects.is_empty() {
+                self.apply_effects();
+            }
+            let next = self
+                .units
+                .iter_mut()
+                .find_map(|unit| unit.engine.work.pop_front().map(|work| (unit, work)));
+            let Some((unit, work)) = next else { return };
+            let cx = context!(self);
+            if let Work::Receive { port, frame } = &work {
+                let card_port = unit.engine.shape.card_port(*port);
+                cx.outside.counters.frames_received += 1;
+                cx.mfw.port_statistics(card_port).received(frame);
+                cx.outside.observe(|| Event::Frame {
+                    port: card_port,
+                    frame,
+                    transmit: false,
+                });
+            }
+            let fabric = &mut View {
+                engine: &mut unit.engine,
+                cx,
+            };
+            match work {
+                Work::Doorbell(doorbell) => unit.storm.doorbell(fabric, doorbell),
+                Work::RamWritten {
+                    function,
+                    storm,
+                    offset,
+                    len,
+                } => {
+                    unit.storm.ram_written(fabric, function, storm, offset, len);
+                }
+                Work::FinalCleanup { requester, target } => {
+                    unit.storm.final_cleanup(fabric, requester, target);
+                }
+                Work::Reset(function) => unit.storm.reset_function(fabric, function),
+                Work::Receive { port, frame } => unit.storm.receive(fabric, port, &frame),
+            }
+        }
+    }
+
+    fn apply_effects(&mut self) {
+        let effects: Vec<MfwEffect> = self.effects.drain().collect();
+        for effect in effects {
+            match effect {
+                MfwEffect::GeneralAttention { function } => {
+                    let (unit, pf) = self.locate(function);
+                    if let Some(unit) = self.units.get_mut(unit) {
+                        unit.engine.mfw_attention(context!(self), pf);
+                    }
+                }
+                MfwEffect::PfFlr { function } => {
+                    let (unit, pf) = self.locate(function);
+                    if let Some(unit) = self.units.get_mut(unit) {
+                        unit.engine.reset_pf(context!(self), pf, false);
+                    }
+                }
+                MfwEffect::VfFlr { path, vf } => {
+                    if let Some(unit) = self.units.get_mut(usize::from(path)) {
+                        unit.engine.reset_vf(vf);
+                    }
+                }
+                _ => {}
+            }
+        }
+        self.refresh_links();
+    }
+
+    fn refresh_links(&mut self) {
+        for unit in &mut self.units {
+            for port in 0..unit.engine.shape.ports {
+                let card_port = unit.engine.shape.card_port(port);
+                if let Some(state) = unit.engine.ports.get_mut(usize::from(port)) {
+                    state.link_up = self.mfw.link_is_up(card_port);
+                    state.loopback = self.mfw.loopback_mode(card_port).returns_frames();
+                }
+            }
+        }
+    }
+
+    /// Lets model time pass: slow management firmware, coalescing timers, held events; and takes frames from the wires.
     pub fn advance(&mut self, ns: u64) {
-        self.now_ns = self.now_ns.saturating_add(ns);
+        let end = self.outside.now_ns.saturating_add(ns);
+        loop {
+            let step = self
+                .next_event_ns()
+                .filter(|&next| next < end)
+                .unwrap_or(end);
+            self.outside.now_ns = self.outside.now_ns.max(step);
+            self.mfw.advance(self.outside.now_ns, &mut self.effects);
+            for unit in &mut self.units {
+                let cx = context!(self);
+                unit.engine.cau_advance(cx);
+                unit.storm.advance(&mut View {
+                    engine: &mut unit.engine,
+                    cx,
+                });
+            }
+            self.settle();
+            if self.outside.now_ns >= end {
+                break;
+            }
+        }
+        self.pump_wires();
+    }
+
+    fn pump_wires(&mut self) {
+        for port in 0..self.outside.wires.len() {
+            for _ in 0..FRAMES_PER_POLL {
+                let frame = self.outside.wires[port]
+                    .as_mut()
+                    .and_then(|wire| wire.receive());
+                let Some(frame) = frame else { break };
+                self.arrive(port as u8, frame);
+            }
+        }
+    }
+
+    fn arrive(&mut self, card_port: u8, frame: Vec<u8>) {
+        let (unit, port) = self.locate(card_port);
+        if let Some(unit) = self.units.get_mut(unit) {
+            let state = unit.engine.ports.get(usize::from(port));
+            if state.is_some_and(|state| state.link_up && !state.loopback) {
+                unit.engine.work.push_back(Work::Receive { port, frame });
+                self.settle();
+                return;
+            }
+        }
+        self.outside.counters.frames_dropped_link_down += 1;
+    }
+
+    /// The model time at which something is due by itself, if anything is. Never before now plus one nanosecond.
+    pub fn next_event_ns(&self) -> Option<u64> {
+        let timers = self
+            .units
+            .iter()
+            .filter_map(|unit| unit.engine.cau_next_ns());
+        let next = timers.chain(self.mfw.next_due_ns()).min()?;
+        Some(next.max(self.outside.now_ns + 1))
     }
 
     /// Model time in nanoseconds since power-up.
     pub fn now_ns(&self) -> u64 {
-        self.now_ns
+        self.outside.now_ns
     }
 
-    /// Takes frames from the wires; like `advance(0)`.
+    /// Takes frames from the wires, and does what is due; like `advance(0)`.
     pub fn poll(&mut self) {
         self.advance(0);
     }
 
     /// PCIe function level reset.
     pub fn flr(&mut self, function: u8) {
-        let _ = function;
+        let (unit, pf) = self.locate(function);
+        if let Some(unit) = self
+            .units
+            .get_mut(unit)
+            .filter(|_| function < self.config.functions)
+        {
+            unit.engine.reset_pf(context!(self), pf, true);
+            self.mfw.function_reset(function, &mut self.effects);
+            self.settle();
+        }
+    }
+
+    /// Allows or forbids a function to master the bus: bit 2 of its PCI command register. Allowed at power-up, because a
+    /// host in the same process has no such register.
+    pub fn set_bus_master(&mut self, function: u8, allowed: bool) {
+        let (unit, pf) = self.locate(function);
+        if let Some(unit) = self.units.get_mut(unit) {
+            unit.engine.set_bus_master(pf, allowed);
+        }
+    }
+
+    /// Sets the function mask of the MSI-X capability.
+    pub fn set_msix_mask(&mut self, function: u8, masked: bool) {
+        let (unit, pf) = self.locate(function);
+        if let Some(table) = self
+            .units
+            .get_mut(unit)
+            .and_then(|unit| unit.engine.msix_mut(pf))
+        {
+            table.set_function_mask(&mut self.outside, function, masked);
+        }
     }
 
     /// Plugs a port into a wire.
     pub fn set_wire(&mut self, port: u8, wire: Box<dyn Wire>) {
-        if let Some(slot) = self.wires.get_mut(usize::from(port)) {
+        if let Some(slot) = self.outside.wires.get_mut(usize::from(port)) {
             *slot = Some(wire);
         }
     }
 
-    /// Plugs or pulls the cable of a port.
+    /// Plugs or pulls the cable of a port. Plugged at power-up.
     pub fn set_link(&mut self, port: u8, up: bool) {
-        let _ = (port, up);
+        self.mfw
+            .set_partner(port, up.then(Partner::default), &mut self.effects);
+        self.refresh_links();
+        self.settle();
     }
 
-    /// Lets a frame (without FCS) arrive at a port.
+    /// Lets a frame (without FCS) arrive at a port. A port without link loses it.
     pub fn inject(&mut self, port: u8, frame: &[u8]) {
-        let _ = (port, frame);
+        self.arrive(port, frame.to_vec());
     }
 
-    /// The broken rules so far, oldest first; bounded.
+    /// Lets an observer see everything from now on; `None` ends it.
+    pub fn set_observer(&mut self, observer: Option<Box<dyn Observer>>) {
+        self.outside.observer = observer;
+    }
+
+    /// The broken rules so far, oldest first. Bounded: see [`Counters::violations`] for how many there were.
     pub fn violations(&self) -> &[Violation] {
-        &self.violations
+        &self.outside.violations
     }
 
-    /// The configuration the card was made with.
+    /// Forgets the broken rules so far; the counters stay.
+    pub fn clear_violations(&mut self) {
+        self.outside.violations.clear();
+    }
+
+    /// Addresses without documentation that were written, and how often.
+    pub fn undocumented_writes(&self) -> impl Iterator<Item = (u32, u64)> + '_ {
+        self.outside
+            .undocumented
+            .iter()
+            .map(|(&address, &count)| (address, count))
+    }
+
+    /// How often things happened.
+    pub fn counters(&self) -> Counters {
+        self.outside.counters
+    }
+
+    /// The management firmware, to look at and to provoke.
+    pub fn mfw(&self) -> &Mfw {
+        &self.mfw
+    }
+
+    /// Changes something in the management firmware, then carries out what it asks for.
+    pub fn with_mfw<R>(&mut self, change: impl FnOnce(&mut Mfw, &mut MfwEffects) -> R) -> R {
+        let result = change(&mut self.mfw, &mut self.effects);
+        self.settle();
+        result
+    }
+
+    /// The storm firmware of an engine, to look at.
+    pub fn storm(&self, engine: u8) -> Option<&Storm> {
+        self.units.get(usize::from(engine)).map(|unit| &unit.storm)
+    }
+
+    /// The configuration the card was made with, brought into range.
     pub fn config(&self) -> &CardConfig {
         &self.config
     }
+
+    /// What of the adapter is modelled, accepted and ignored, or not modelled.
+    pub fn capability_table() -> &'static [crate::capability::Capability] {
+        crate::capability::TABLE
+    }
+}
+
+impl core::fmt::Debug for Card {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Card")
+            .field("config", &self.config)
+            .field("now_ns", &self.outside.now_ns)
+            .field("counters", &self.outside.counters)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Up to eight bytes as a number.
+fn little_endian(data: &[u8]) -> u64 {
+    data.iter()
+        .rev()
+        .fold(0, |value, &byte| value << 8 | u64::from(byte))
 }

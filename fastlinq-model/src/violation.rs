@@ -92,6 +92,8 @@ pub enum ViolationKind {
     },
     /// A doorbell that was dropped.
     Doorbell(&'static str),
+    /// An interrupt command that was dropped.
+    Interrupt(&'static str),
     /// A DMAE command that cannot be carried out.
     Dmae(&'static str),
     /// A context that cannot be found by ILT and CDU parameters.
@@ -153,6 +155,7 @@ impl core::fmt::Display for Violation {
                 write!(f, "{verb} of {len} bytes at offset {offset:#x} of BAR{bar}")?;
             }
             ViolationKind::Doorbell(why) => write!(f, "doorbell dropped, {why}")?,
+            ViolationKind::Interrupt(why) => write!(f, "interrupt command dropped, {why}")?,
             ViolationKind::Dmae(why) => write!(f, "DMAE command refused, {why}")?,
             ViolationKind::Context(why) => write!(f, "no context, {why}")?,
             ViolationKind::Firmware(why) => write!(f, "{why}")?,
