@@ -95,7 +95,7 @@ pub struct MfwConfig {
     pub persona: Persona,
     /// Ports of one engine: 1, 2 or 4 (4 on K2 only).
     pub ports: u8,
-    /// PFs of one engine. On BB, where absolute PF ids alternate between the engines, both have as many.
+    /// PCI functions of the card, which are absolute PF ids. On BB they alternate between the engines.
     pub pfs: u8,
     /// MAC address of PF 0; PF n has this plus n.
     pub mac_base: [u8; 6],

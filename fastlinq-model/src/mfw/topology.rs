@@ -11,16 +11,16 @@ use crate::Chip;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Topology {
     pub(crate) chip: Chip,
-    pfs_per_engine: u8,
+    functions: u8,
     ports_per_engine: u8,
 }
 
 impl Topology {
-    /// Both engines of BB have the same number of PFs and ports.
-    pub(crate) fn new(chip: Chip, pfs: u8, ports: u8) -> Self {
-        let (pf_limit, port_limit) = match chip {
-            Chip::Bb => (8, 2),
-            Chip::K2 => (16, 4),
+    /// `functions` are those of the whole card, `ports` those of one engine.
+    pub(crate) fn new(chip: Chip, functions: u8, ports: u8) -> Self {
+        let port_limit = match chip {
+            Chip::Bb => 2,
+            Chip::K2 => 4,
         };
         let ports = match ports {
             4.. => 4,
@@ -29,7 +29,7 @@ impl Topology {
         };
         Self {
             chip,
-            pfs_per_engine: pfs.clamp(1, pf_limit),
+            functions: functions.clamp(1, 16),
             ports_per_engine: ports.min(port_limit),
         }
     }
@@ -89,7 +89,7 @@ impl Topology {
 
     /// True when the card has the function of a mailbox.
     pub(crate) fn is_present(self, mailbox: u8) -> bool {
-        self.relative(mailbox) < self.pfs_per_engine
+        self.absolute(mailbox) < self.functions
     }
 
     /// Mailboxes of the functions that exist.
@@ -121,7 +121,7 @@ mod tests {
 
     #[test]
     fn bb_alternates_between_the_engines() {
-        let bb = Topology::new(Chip::Bb, 2, 1);
+        let bb = Topology::new(Chip::Bb, 4, 1);
         assert_eq!(
             [0, 1, 2, 3].map(|absolute| bb.mailbox(absolute)),
             [0, 8, 1, 9]
@@ -149,10 +149,10 @@ mod tests {
     #[test]
     fn strange_configurations_are_brought_into_range() {
         let small = Topology::new(Chip::K2, 0, 0);
-        assert_eq!((small.pfs_per_engine, small.ports()), (1, 1));
+        assert_eq!((small.functions, small.ports()), (1, 1));
         let large = Topology::new(Chip::K2, 200, 200);
-        assert_eq!((large.pfs_per_engine, large.ports()), (16, 4));
+        assert_eq!((large.functions, large.ports()), (16, 4));
         let bb = Topology::new(Chip::Bb, 200, 200);
-        assert_eq!((bb.pfs_per_engine, bb.ports()), (8, 4));
+        assert_eq!((bb.functions, bb.ports()), (16, 4));
     }
 }
