@@ -193,7 +193,7 @@ pub(crate) struct PortLink {
     wanted_by: u16,
     partner: Option<Partner>,
     resolved: Resolved,
-    /// Extended time until a change becomes visible.
+    /// Until then the link stays down.
     training_until_ns: u64,
 }
 
@@ -243,9 +243,14 @@ impl PortLink {
         self.partner
     }
 
-    /// Time at which [`Self::update`] has to run again, if training is under way.
+    /// Keeps the link down until this time; [`Self::update`] has to run again then.
     pub(crate) fn set_training(&mut self, until_ns: u64) {
         self.training_until_ns = until_ns;
+    }
+
+    /// When training ends; in the past when there is none.
+    pub(crate) fn training_until_ns(&self) -> u64 {
+        self.training_until_ns
     }
 
     /// INIT_PHY.

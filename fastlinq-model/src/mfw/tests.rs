@@ -332,6 +332,32 @@ fn a_dead_lock_holder_is_overcome_by_time() {
 }
 
 #[test]
+fn the_next_event_is_never_in_the_past() {
+    let mut driver = named("modern");
+    assert_eq!(driver.mfw.next_due_ns(), None);
+    driver.ask(command::LOAD_REQUEST, 0x0102_0a0a, &[0, 1, 0, 2]);
+    driver.attach(1);
+    driver.start(command::LOAD_REQUEST, 0x0102_0a0a, &[0, 1, 0, 2]);
+    driver.mfw.advance(MILLISECOND, &mut driver.effects);
+    assert_eq!(driver.mfw.next_due_ns(), Some(5_000 * MILLISECOND));
+    driver.write(CPU_MODE, SOFT_HALT);
+    assert_eq!(driver.mfw.next_due_ns(), None);
+    driver.mfw.set_link_training_ns(MILLISECOND);
+    driver.write(CPU_MODE, 0);
+    driver.mfw.advance(5_000 * MILLISECOND, &mut driver.effects);
+    driver.autonegotiate();
+    assert_eq!(driver.mfw.next_due_ns(), Some(5_001 * MILLISECOND));
+    driver.mfw.advance(5_001 * MILLISECOND, &mut driver.effects);
+    assert_eq!(driver.mfw.next_due_ns(), None);
+    let mut booting = named("booting");
+    booting.start(command::EMPTY, 0, &[]);
+    assert_eq!(booting.mfw.next_due_ns(), Some(400 * MILLISECOND));
+    let mut never = named("never-boots");
+    never.start(command::EMPTY, 0, &[]);
+    assert_eq!(never.mfw.next_due_ns(), None);
+}
+
+#[test]
 fn forced_loads_evict_and_tell_the_chip() {
     let mut driver = named("modern");
     driver.load();
