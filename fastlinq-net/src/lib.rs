@@ -1,2 +1,42 @@
-//! Work in progress.
+#![doc = include_str!("../README.md")]
 #![no_std]
+#![deny(unsafe_code)]
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing
+    )
+)]
+
+#[cfg(test)]
+extern crate std;
+
+pub mod completion;
+mod config;
+mod counters;
+mod device;
+mod engine;
+mod fault;
+mod frame;
+mod memory;
+mod packet;
+mod queue;
+mod receive;
+mod rule;
+mod storage;
+mod transmit;
+
+pub use config::{ConfigError, MAX_MTU, MAX_RING, MIN_RING, PrepareError, QueueConfig};
+pub use counters::{Counters, ReceiveCounters, TransmitCounters};
+pub use device::QueueDevice;
+pub use engine::{SendError, Usage};
+pub use fault::Fault;
+pub use frame::{RxFrame, Segments};
+pub use packet::{BufferNumber, Checksum, HashedOver, RssHash, RxPacket, Segment, TxPacket};
+pub use queue::{NotStopped, PreparedQueue, QueuePair, Worker};
+pub use rule::{MAX_TX_BYTES, MAX_TX_SEGMENTS, MIN_TX_BYTES, TxRule};
+pub use storage::{QueueStorage, Storage};
+pub use transmit::TransmitError;

@@ -4,7 +4,6 @@
 
 mod codes;
 pub mod constants;
-pub mod flags;
 mod mailbox;
 mod shared_memory;
 

@@ -1,0 +1,432 @@
+//! The queue pair: prepared, started, worked, closed.
+
+use core::fmt;
+
+use fastlinq_hal::host::DmaAllocator;
+use fastlinq_hal::queue::QueuePairRequest;
+
+use crate::completion::SlowPathCompletion;
+use crate::config::{ConfigError, PrepareError, QueueConfig};
+use crate::counters::Counters;
+use crate::device::QueueDevice;
+use crate::engine::{Engine, SendError, Usage};
+use crate::fault::Fault;
+use crate::frame::{RxFrame, Segments};
+use crate::memory::{BufferMemory, PAGE, RingLayout, RingMemory, Shared, take_into_use};
+use crate::packet::{BufferNumber, RxPacket, Segment, TxPacket};
+use crate::receive::ReceiveRing;
+use crate::storage::{NumberRing, Storage};
+use crate::transmit::{TransmitError, TransmitRing};
+
+/// Rings and buffers of a queue pair that the device does not know yet. Dropping it returns their memory.
+pub struct PreparedQueue<'m, D: QueueDevice> {
+    engine: Engine<'m, D>,
+    shared: Shared<'m, D::Region>,
+    buffers: BufferMemory<D::Region>,
+    config: QueueConfig,
+}
+
+impl<'m, D: QueueDevice> PreparedQueue<'m, D> {
+    /// Allocates rings and buffers: one region each.
+    ///
+    /// # Errors
+    ///
+    /// [`PrepareError`]; everything is freed again.
+    pub fn new(
+        allocator: &mut impl DmaAllocator<Region = D::Region>,
+        config: &QueueConfig,
+        storage: impl Into<Storage<'m>>,
+    ) -> Result<Self, PrepareError> {
+        config.check()?;
+        let mut storage = storage.into();
+        let room = storage.buffers();
+        if room < config.buffers as usize {
+            return Err(ConfigError::StorageBuffers { room }.into());
+        }
+        let posted = core::mem::take(&mut storage.posted);
+        let sent = core::mem::take(&mut storage.sent);
+        let posted = NumberRing::new(posted, config.receive_ring.into());
+        let sent = NumberRing::new(sent, config.transmit_ring.into());
+        let (Some(posted), Some(sent)) = (posted, sent) else {
+            return Err(ConfigError::StorageRings.into());
+        };
+        let layout = RingLayout::new(
+            config.receive_ring,
+            config.receive_ring.next_power_of_two(),
+            config.transmit_ring,
+        );
+        let size = layout.bytes();
+        let rings = RingMemory::new(allocator.allocate(size, PAGE)?, layout);
+        let rings = rings.ok_or(PrepareError::Region { size })?;
+        let size = config.buffers as usize * usize::from(config.buffer_bytes);
+        let region = allocator.allocate(size, PAGE)?;
+        let stride = config.buffer_bytes.into();
+        let (buffers, shared, owner) = take_into_use(region, stride, config.buffers, &mut storage)
+            .ok_or(PrepareError::Region { size })?;
+        let receive = ReceiveRing::new(
+            posted,
+            config.receive_ring,
+            layout.completion_slots() as u16,
+            config.receive_bytes(),
+            config.headroom,
+        );
+        let transmit = TransmitRing::new(sent, config.transmit_ring, config.mtu);
+        Ok(Self {
+            engine: Engine {
+                receive,
+                transmit,
+                rings,
+                owner,
+            },
+            shared,
+            buffers,
+            config: *config,
+        })
+    }
+
+    /// What the adapter has to know of the rings.
+    pub fn request(&self) -> QueuePairRequest {
+        let (cqe_pbl, cqe_pages) = self.engine.rings.completion_table();
+        let (tx_pbl, tx_pages) = self.engine.rings.transmit_table();
+        QueuePairRequest {
+            rx_buffer_bytes: self.config.receive_bytes(),
+            rx_bd_base: self.engine.rings.receive_bus(),
+            cqe_pbl,
+            cqe_pages,
+            tx_pbl,
+            tx_pages,
+            coalescing: self.config.coalescing,
+        }
+    }
+
+    /// Bus address and size in bytes of the packet buffers.
+    pub fn buffer_memory(&self) -> (fastlinq_pac::BusAddress, usize) {
+        let start = fastlinq_pac::BusAddress(self.shared.bus_address(0));
+        (
+            start,
+            self.config.buffers as usize * usize::from(self.config.buffer_bytes),
+        )
+    }
+
+    /// From now on dropping leaks the memory on purpose: the device may write to it.
+    pub(crate) fn give_to_device(&mut self) {
+        self.engine.rings.held().give_to_device();
+        self.buffers.held().give_to_device();
+    }
+
+    /// Works with a device that has started with [`request`](Self::request): fills the receive ring and publishes it.
+    pub fn start(mut self, device: D) -> QueuePair<'m, D> {
+        self.give_to_device();
+        let mut queue = QueuePair {
+            engine: self.engine,
+            shared: self.shared,
+            device,
+            buffers: self.buffers,
+        };
+        queue.engine.refill(&queue.shared, &queue.device);
+        queue
+    }
+}
+
+impl<D: QueueDevice> fmt::Debug for PreparedQueue<'_, D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PreparedQueue")
+            .field("config", &self.config)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A receive and a transmit queue with the buffers that they work on.
+///
+/// | who has a buffer | how it got there |
+/// |---|---|
+/// | nobody (free) | at the start, after sending, [`release`](Self::release), a dropped [`RxFrame`] |
+/// | the device, to receive into | from free, by [`receive`](Self::receive) |
+/// | the program | [`receive`](Self::receive), [`take_buffer`](Self::take_buffer) |
+/// | the device, to be sent | [`transmit`](Self::transmit) and its kin |
+/// | a handle | [`Worker::lend`] |
+///
+/// The table is kept here and checked on every step, so a record that is used twice is refused, and bytes can be reached
+/// only while the device does not have them.
+///
+/// Nothing waits and nothing allocates. Everything the device says is checked; after a [`Fault`] the direction that is hit
+/// stays down, and [`close`](Self::close_with) still returns all memory.
+///
+/// A queue pair that is dropped instead of closed leaves its memory allocated for good, because the device may still write
+/// to it.
+pub struct QueuePair<'m, D: QueueDevice> {
+    engine: Engine<'m, D>,
+    shared: Shared<'m, D::Region>,
+    device: D,
+    buffers: BufferMemory<D::Region>,
+}
+
+/// The working side of a queue pair whose frames are lent as handles.
+///
+/// Handles can go to other threads and outlive the worker, but not the borrow of the queue pair: it cannot be closed while
+/// one of them is alive.
+pub struct Worker<'q, 'm, D: QueueDevice> {
+    engine: &'q mut Engine<'m, D>,
+    shared: &'q Shared<'m, D::Region>,
+    device: &'q D,
+}
+
+macro_rules! data_path {
+    () => {
+        /// Receives up to `out.len()` frames; gives their number, 0 when none is there. Refills the receive ring.
+        ///
+        /// The frames' buffers belong to the program from now on.
+        ///
+        /// # Errors
+        ///
+        /// [`Fault`] when the device said something impossible, from then on always. Frames before the fault are given first.
+        #[inline]
+        pub fn receive(&mut self, out: &mut [RxPacket]) -> Result<usize, Fault> {
+            self.engine.receive(&self.shared, &self.device, out)
+        }
+
+        /// Sends frames, in order, until the ring is full; gives the number that was taken. Rings the doorbell once.
+        ///
+        /// Takes received frames as they are, and [`TxPacket`]s. What was not taken is still the caller's.
+        ///
+        /// # Errors
+        ///
+        /// [`TransmitError::Refused`] names the rule that a frame breaks, and how many before it were taken;
+        /// [`TransmitError::Fault`] when the device said something impossible.
+        #[inline]
+        pub fn transmit<P: Copy + Into<TxPacket>>(
+            &mut self,
+            packets: &[P],
+        ) -> Result<usize, TransmitError> {
+            self.engine.transmit(&self.shared, &self.device, packets)
+        }
+
+        /// Sends frames that are in pieces, up to 18 each; otherwise as [`transmit`](Self::transmit).
+        ///
+        /// # Errors
+        ///
+        /// As [`transmit`](Self::transmit).
+        pub fn transmit_gather<F: AsRef<[Segment]>>(
+            &mut self,
+            frames: &[F],
+        ) -> Result<usize, TransmitError> {
+            self.engine
+                .transmit_gather(&self.shared, &self.device, frames)
+        }
+
+        /// Copies a frame into buffers and sends it.
+        ///
+        /// # Errors
+        ///
+        /// [`SendError`]; nothing was sent.
+        pub fn send(&mut self, frame: &[u8]) -> Result<(), SendError> {
+            self.engine.send(&self.shared, &self.device, frame)
+        }
+
+        /// Frees the buffers of frames that the device has sent; gives the number of descriptors. Receiving and sending do
+        /// this on their own when it is worth it.
+        ///
+        /// # Errors
+        ///
+        /// [`Fault`] when the device said something impossible, from then on always.
+        pub fn reap(&mut self) -> Result<u16, Fault> {
+            self.engine.reap(&self.device)
+        }
+
+        /// Gives the device free buffers to receive into, as [`receive`](Self::receive) does.
+        pub fn refill(&mut self) {
+            self.engine.refill(&self.shared, &self.device);
+        }
+
+        /// Takes a free buffer for the program; `None` when there is none.
+        pub fn take_buffer(&mut self) -> Option<BufferNumber> {
+            self.engine.take_buffer(&self.shared, &self.device)
+        }
+
+        /// Frees the buffers of a received frame; `false` when the program does not own them.
+        #[inline]
+        pub fn release(&mut self, packet: &RxPacket) -> bool {
+            self.engine.release(&self.shared, packet)
+        }
+
+        /// Frees a buffer; `false` when the program does not own it.
+        pub fn release_buffer(&mut self, buffer: BufferNumber) -> bool {
+            self.engine.release_buffer(&self.shared, buffer)
+        }
+
+        /// The bytes of a received frame in its first buffer; `None` when the program does not own it.
+        pub fn bytes(&self, packet: &RxPacket) -> Option<&[u8]> {
+            self.segments(packet).next()
+        }
+
+        /// The bytes of a received frame in its first buffer, for writing; `None` when the program does not own it.
+        pub fn bytes_mut(&mut self, packet: &RxPacket) -> Option<&mut [u8]> {
+            self.engine.bytes_mut(&self.shared, packet)
+        }
+
+        /// The bytes of a received frame, buffer by buffer; none when the program does not own it.
+        pub fn segments(&self, packet: &RxPacket) -> Segments<'_, D::Region> {
+            self.engine.segments(&self.shared, packet)
+        }
+
+        /// Copies a received frame to the start of `target`; gives the number of bytes, less than the frame's if `target`
+        /// is short.
+        pub fn copy_to(&self, packet: &RxPacket, target: &mut [u8]) -> usize {
+            self.engine.copy_to(&self.shared, packet, target)
+        }
+
+        /// All bytes of a buffer; `None` when the program does not own it.
+        pub fn buffer(&self, buffer: BufferNumber) -> Option<&[u8]> {
+            self.engine.owner.bytes(&self.shared, buffer.0)
+        }
+
+        /// All bytes of a buffer, for writing; `None` when the program does not own it.
+        pub fn buffer_mut(&mut self, buffer: BufferNumber) -> Option<&mut [u8]> {
+            self.engine.owner.bytes_mut(&self.shared, buffer.0)
+        }
+
+        /// Descriptors that the transmit ring has room for, without looking for completed ones.
+        pub fn transmit_room(&self) -> u16 {
+            self.engine.transmit.room()
+        }
+
+        /// What was done so far.
+        pub fn counters(&self) -> Counters {
+            self.engine.counters()
+        }
+
+        /// Where the buffers are; looks at every one of them.
+        pub fn usage(&mut self) -> Usage {
+            self.engine.usage(&self.shared)
+        }
+
+        /// Why receiving is down for good, if it is.
+        pub fn receive_fault(&self) -> Option<Fault> {
+            self.engine.receive.fault
+        }
+
+        /// Why sending is down for good, if it is.
+        pub fn transmit_fault(&self) -> Option<Fault> {
+            self.engine.transmit.fault
+        }
+
+        /// The last slow-path completion that came by the receive queue.
+        pub fn slow_path(&self) -> Option<SlowPathCompletion> {
+            self.engine.receive.slow_path
+        }
+
+        /// The device.
+        pub fn device(&self) -> &D {
+            &self.device
+        }
+    };
+}
+
+impl<'m, D: QueueDevice> QueuePair<'m, D> {
+    data_path!();
+
+    /// Borrows the queue pair as a worker that can lend received frames as handles.
+    pub fn worker(&mut self) -> Worker<'_, 'm, D> {
+        Worker {
+            engine: &mut self.engine,
+            shared: &self.shared,
+            device: &self.device,
+        }
+    }
+
+    /// Ends the work. `stop` makes the device let go of rings and buffers; their memory is freed only when it succeeds.
+    ///
+    /// # Errors
+    ///
+    /// [`NotStopped`]: what `stop` said, and how much memory is leaked on purpose.
+    pub fn close_with<T, E>(
+        mut self,
+        stop: impl FnOnce(D) -> Result<T, E>,
+    ) -> Result<T, NotStopped<E>> {
+        let bytes = self.engine.rings.held().len() + self.buffers.held().len();
+        match stop(self.device) {
+            Ok(value) => {
+                self.engine.rings.held().take_from_device();
+                self.buffers.held().take_from_device();
+                Ok(value)
+            }
+            Err(cause) => Err(NotStopped {
+                cause,
+                leaked_bytes: bytes,
+            }),
+        }
+    }
+}
+
+impl<'q, 'm, D: QueueDevice> Worker<'q, 'm, D> {
+    data_path!();
+
+    /// Lends a received frame as a handle that returns its buffers when dropped; `None` when the program does not own it.
+    pub fn lend(&mut self, packet: RxPacket) -> Option<RxFrame<'q, D::Region>> {
+        self.engine.lend(self.shared, packet)
+    }
+
+    /// Receives one frame as a handle.
+    ///
+    /// # Errors
+    ///
+    /// As [`receive`](Self::receive).
+    pub fn receive_frame(&mut self) -> Result<Option<RxFrame<'q, D::Region>>, Fault> {
+        let mut packet = [RxPacket::EMPTY];
+        self.receive(&mut packet)?;
+        let [packet] = packet;
+        Ok(self.lend(packet))
+    }
+
+    /// Turns a handle back into a record that the program owns, to send or release it.
+    ///
+    /// # Errors
+    ///
+    /// Gives the handle back when it is of another queue pair.
+    pub fn reclaim<'f>(
+        &mut self,
+        frame: RxFrame<'f, D::Region>,
+    ) -> Result<RxPacket, RxFrame<'f, D::Region>> {
+        self.engine.reclaim(self.shared, frame)
+    }
+}
+
+/// The device did not confirm that it let go of a queue pair; its memory stays allocated for good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct NotStopped<E> {
+    /// Why.
+    pub cause: E,
+    /// Bytes that are not returned to the host.
+    pub leaked_bytes: usize,
+}
+
+impl<E: fmt::Display> fmt::Display for NotStopped<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{}; {} bytes stay with the device",
+            self.cause, self.leaked_bytes
+        )
+    }
+}
+
+impl<E: fmt::Debug + fmt::Display> core::error::Error for NotStopped<E> {}
+
+impl<D: QueueDevice> fmt::Debug for QueuePair<'_, D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("QueuePair")
+            .field("counters", &self.counters())
+            .field("receive_fault", &self.receive_fault())
+            .field("transmit_fault", &self.transmit_fault())
+            .finish_non_exhaustive()
+    }
+}
+
+impl<D: QueueDevice> fmt::Debug for Worker<'_, '_, D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Worker")
+            .field("counters", &self.counters())
+            .finish_non_exhaustive()
+    }
+}
