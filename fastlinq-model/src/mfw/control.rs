@@ -98,6 +98,21 @@ impl Mfw {
         SCRATCH_BASE + self.layout.element(section, index)
     }
 
+    /// Absolute PF id of a PF of an engine (path).
+    pub fn function_of(&self, path: u8, pf: u8) -> u8 {
+        let engines = self.topology.engines();
+        (pf & 0xf)
+            .wrapping_mul(engines)
+            .wrapping_add(path % engines)
+            & 0xf
+    }
+
+    /// Engine (path) of a function and its PF id there.
+    pub fn pf_of(&self, function: u8) -> (u8, u8) {
+        let mailbox = self.topology.mailbox(function);
+        (self.topology.path(mailbox), self.topology.relative(mailbox))
+    }
+
     /// The port of a function: absolute PF id modulo the number of ports of the card.
     pub fn port_of(&self, function: u8) -> u8 {
         self.topology.port(self.topology.mailbox(function))

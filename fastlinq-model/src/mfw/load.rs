@@ -233,6 +233,12 @@ impl LoadArbiter {
         }
     }
 
+    /// When the load lock of a function's engine times out, if it is held.
+    pub(crate) fn lock_expires_ns(&self, function: u8) -> Option<u64> {
+        let lock = self.locks.get(usize::from(self.topology.path(function)))?;
+        lock.map(|lock| lock.expires_ns)
+    }
+
     /// LOAD_DONE: the load lock is free, whatever the driver managed to initialise.
     pub(crate) fn done(&mut self, function: u8) {
         self.unlock(function);

@@ -95,7 +95,7 @@ pub struct MfwConfig {
     pub persona: Persona,
     /// Ports of one engine: 1, 2 or 4 (4 on K2 only).
     pub ports: u8,
-    /// PCI functions of the card, which are absolute PF ids. On BB the odd ones are on the second engine.
+    /// PCI functions of the card, which are absolute PF ids. On BB they alternate between the engines.
     pub pfs: u8,
     /// MAC address of PF 0; PF n has this plus n.
     pub mac_base: [u8; 6],
@@ -367,12 +367,27 @@ impl Mfw {
         self.run_due(effects);
     }
 
-    /// The earliest model time at which [`Self::advance`] has something to do, if a command waits for its answer.
+    /// The next model time, later than now, at which [`Self::advance`] has something to do: an answer is due, a load lock
+    /// times out while somebody waits for it, booting or link training ends.
     pub fn next_due_ns(&self) -> Option<u64> {
-        self.pending
-            .iter()
-            .flatten()
-            .map(|pending| pending.due_ns)
+        let boots = match self.config.persona.processor {
+            Processor::Booting(time_ns) if !self.booted => Some(time_ns),
+            _ => None,
+        };
+        let runs = self.booted && !self.cpu.is_halted();
+        let answers = (0..).zip(&self.pending).filter_map(|(function, slot)| {
+            let pending = slot.as_ref().filter(|_| runs)?;
+            if pending.due_ns > self.now_ns {
+                Some(pending.due_ns)
+            } else {
+                self.load.lock_expires_ns(function)
+            }
+        });
+        let training = self.ports.iter().map(|port| port.link.training_until_ns());
+        answers
+            .chain(training)
+            .chain(boots)
+            .filter(|time_ns| *time_ns > self.now_ns && *time_ns != u64::MAX)
             .min()
     }
 

@@ -16,6 +16,7 @@ pub(crate) struct Topology {
 }
 
 impl Topology {
+    /// `functions` are those of the whole card, `ports` those of one engine.
     pub(crate) fn new(chip: Chip, functions: u8, ports: u8) -> Self {
         let port_limit = match chip {
             Chip::Bb => 2,
@@ -151,6 +152,7 @@ mod tests {
         assert_eq!((small.functions, small.ports()), (1, 1));
         let large = Topology::new(Chip::K2, 200, 200);
         assert_eq!((large.functions, large.ports()), (16, 4));
-        assert_eq!(Topology::new(Chip::Bb, 200, 200).ports(), 4);
+        let bb = Topology::new(Chip::Bb, 200, 200);
+        assert_eq!((bb.functions, bb.ports()), (16, 4));
     }
 }

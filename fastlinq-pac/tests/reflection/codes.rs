@@ -12340,4 +12340,264 @@ pub(crate) static FLAGS: &[ValueRow] = &[
         fastlinq_pac::hsi::flags::SecondBdData::L4_PSEUDO_CSUM_MODE.bits() as u64,
         1,
     ),
+    (
+        "LINK_STATUS_LINK_UP",
+        fastlinq_pac::mfw::flags::LinkStatus::LINK_UP.bits() as u64,
+        1,
+    ),
+    (
+        "LINK_STATUS_AUTO_NEGOTIATE_ENABLED",
+        fastlinq_pac::mfw::flags::LinkStatus::AUTO_NEGOTIATE_ENABLED.bits() as u64,
+        1,
+    ),
+    (
+        "LINK_STATUS_AUTO_NEGOTIATE_COMPLETE",
+        fastlinq_pac::mfw::flags::LinkStatus::AUTO_NEGOTIATE_COMPLETE.bits() as u64,
+        1,
+    ),
+    (
+        "LINK_STATUS_PARALLEL_DETECTION_USED",
+        fastlinq_pac::mfw::flags::LinkStatus::PARALLEL_DETECTION_USED.bits() as u64,
+        1,
+    ),
+    (
+        "LINK_STATUS_PFC_ENABLED",
+        fastlinq_pac::mfw::flags::LinkStatus::PFC_ENABLED.bits() as u64,
+        1,
+    ),
+    (
+        "LINK_STATUS_LINK_PARTNER_1000TFD_CAPABLE",
+        fastlinq_pac::mfw::flags::LinkStatus::LINK_PARTNER_1000TFD_CAPABLE.bits() as u64,
+        1,
+    ),
+    (
+        "LINK_STATUS_LINK_PARTNER_1000THD_CAPABLE",
+        fastlinq_pac::mfw::flags::LinkStatus::LINK_PARTNER_1000THD_CAPABLE.bits() as u64,
+        1,
+    ),
+    (
+        "LINK_STATUS_LINK_PARTNER_10G_CAPABLE",
+        fastlinq_pac::mfw::flags::LinkStatus::LINK_PARTNER_10G_CAPABLE.bits() as u64,
+        1,
+    ),
+    (
+        "LINK_STATUS_LINK_PARTNER_20G_CAPABLE",
+        fastlinq_pac::mfw::flags::LinkStatus::LINK_PARTNER_20G_CAPABLE.bits() as u64,
+        1,
+    ),
+    (
+        "LINK_STATUS_LINK_PARTNER_40G_CAPABLE",
+        fastlinq_pac::mfw::flags::LinkStatus::LINK_PARTNER_40G_CAPABLE.bits() as u64,
+        1,
+    ),
+    (
+        "LINK_STATUS_LINK_PARTNER_50G_CAPABLE",
+        fastlinq_pac::mfw::flags::LinkStatus::LINK_PARTNER_50G_CAPABLE.bits() as u64,
+        1,
+    ),
+    (
+        "LINK_STATUS_LINK_PARTNER_100G_CAPABLE",
+        fastlinq_pac::mfw::flags::LinkStatus::LINK_PARTNER_100G_CAPABLE.bits() as u64,
+        1,
+    ),
+    (
+        "LINK_STATUS_LINK_PARTNER_25G_CAPABLE",
+        fastlinq_pac::mfw::flags::LinkStatus::LINK_PARTNER_25G_CAPABLE.bits() as u64,
+        1,
+    ),
+    (
+        "LINK_STATUS_SFP_TX_FAULT",
+        fastlinq_pac::mfw::flags::LinkStatus::SFP_TX_FAULT.bits() as u64,
+        1,
+    ),
+    (
+        "LINK_STATUS_TX_FLOW_CONTROL_ENABLED",
+        fastlinq_pac::mfw::flags::LinkStatus::TX_FLOW_CONTROL_ENABLED.bits() as u64,
+        1,
+    ),
+    (
+        "LINK_STATUS_RX_FLOW_CONTROL_ENABLED",
+        fastlinq_pac::mfw::flags::LinkStatus::RX_FLOW_CONTROL_ENABLED.bits() as u64,
+        1,
+    ),
+    (
+        "LINK_STATUS_RX_SIGNAL_PRESENT",
+        fastlinq_pac::mfw::flags::LinkStatus::RX_SIGNAL_PRESENT.bits() as u64,
+        1,
+    ),
+    (
+        "LINK_STATUS_MAC_LOCAL_FAULT",
+        fastlinq_pac::mfw::flags::LinkStatus::MAC_LOCAL_FAULT.bits() as u64,
+        1,
+    ),
+    (
+        "LINK_STATUS_MAC_REMOTE_FAULT",
+        fastlinq_pac::mfw::flags::LinkStatus::MAC_REMOTE_FAULT.bits() as u64,
+        1,
+    ),
+    (
+        "LINK_STATUS_UNSUPPORTED_SPD_REQ",
+        fastlinq_pac::mfw::flags::LinkStatus::UNSUPPORTED_SPD_REQ.bits() as u64,
+        1,
+    ),
+    (
+        "LINK_STATUS_EXT_PHY_LINK_UP",
+        fastlinq_pac::mfw::flags::LinkStatus::EXT_PHY_LINK_UP.bits() as u64,
+        1,
+    ),
+    (
+        "FW_MB_PARAM_FEATURE_SUPPORT_SMARTLINQ",
+        fastlinq_pac::mfw::flags::FirmwareFeatures::SMARTLINQ.bits() as u64,
+        1,
+    ),
+    (
+        "FW_MB_PARAM_FEATURE_SUPPORT_EEE",
+        fastlinq_pac::mfw::flags::FirmwareFeatures::EEE.bits() as u64,
+        1,
+    ),
+    (
+        "FW_MB_PARAM_FEATURE_SUPPORT_DRV_LOAD_TO",
+        fastlinq_pac::mfw::flags::FirmwareFeatures::DRV_LOAD_TO.bits() as u64,
+        1,
+    ),
+    (
+        "FW_MB_PARAM_FEATURE_SUPPORT_LP_PRES_DET",
+        fastlinq_pac::mfw::flags::FirmwareFeatures::LP_PRES_DET.bits() as u64,
+        1,
+    ),
+    (
+        "FW_MB_PARAM_FEATURE_SUPPORT_RELAXED_ORD",
+        fastlinq_pac::mfw::flags::FirmwareFeatures::RELAXED_ORD.bits() as u64,
+        1,
+    ),
+    (
+        "FW_MB_PARAM_FEATURE_SUPPORT_FEC_CONTROL",
+        fastlinq_pac::mfw::flags::FirmwareFeatures::FEC_CONTROL.bits() as u64,
+        1,
+    ),
+    (
+        "FW_MB_PARAM_FEATURE_SUPPORT_EXT_SPEED_FEC_CONTROL",
+        fastlinq_pac::mfw::flags::FirmwareFeatures::EXT_SPEED_FEC_CONTROL.bits() as u64,
+        1,
+    ),
+    (
+        "FW_MB_PARAM_FEATURE_SUPPORT_IGU_CLEANUP",
+        fastlinq_pac::mfw::flags::FirmwareFeatures::IGU_CLEANUP.bits() as u64,
+        1,
+    ),
+    (
+        "FW_MB_PARAM_FEATURE_SUPPORT_VF_DPM",
+        fastlinq_pac::mfw::flags::FirmwareFeatures::VF_DPM.bits() as u64,
+        1,
+    ),
+    (
+        "FW_MB_PARAM_FEATURE_SUPPORT_IDLE_CHK",
+        fastlinq_pac::mfw::flags::FirmwareFeatures::IDLE_CHK.bits() as u64,
+        1,
+    ),
+    (
+        "FW_MB_PARAM_FEATURE_SUPPORT_VLINK",
+        fastlinq_pac::mfw::flags::FirmwareFeatures::VLINK.bits() as u64,
+        1,
+    ),
+    (
+        "FW_MB_PARAM_FEATURE_SUPPORT_DISABLE_LLDP",
+        fastlinq_pac::mfw::flags::FirmwareFeatures::DISABLE_LLDP.bits() as u64,
+        1,
+    ),
+    (
+        "FW_MB_PARAM_FEATURE_SUPPORT_ENHANCED_SYS_LCK",
+        fastlinq_pac::mfw::flags::FirmwareFeatures::ENHANCED_SYS_LCK.bits() as u64,
+        1,
+    ),
+    (
+        "FW_MB_PARAM_FEATURE_SUPPORT_RESTORE_DEFAULT_CFG",
+        fastlinq_pac::mfw::flags::FirmwareFeatures::RESTORE_DEFAULT_CFG.bits() as u64,
+        1,
+    ),
+    (
+        "DRV_MB_PARAM_FEATURE_SUPPORT_PORT_SMARTLINQ",
+        fastlinq_pac::mfw::flags::DriverFeatures::PORT_SMARTLINQ.bits() as u64,
+        1,
+    ),
+    (
+        "DRV_MB_PARAM_FEATURE_SUPPORT_PORT_EEE",
+        fastlinq_pac::mfw::flags::DriverFeatures::PORT_EEE.bits() as u64,
+        1,
+    ),
+    (
+        "DRV_MB_PARAM_FEATURE_SUPPORT_PORT_FEC_CONTROL",
+        fastlinq_pac::mfw::flags::DriverFeatures::PORT_FEC_CONTROL.bits() as u64,
+        1,
+    ),
+    (
+        "DRV_MB_PARAM_FEATURE_SUPPORT_PORT_EXT_SPEED_FEC_CONTROL",
+        fastlinq_pac::mfw::flags::DriverFeatures::PORT_EXT_SPEED_FEC_CONTROL.bits() as u64,
+        1,
+    ),
+    (
+        "DRV_MB_PARAM_FEATURE_SUPPORT_FUNC_VLINK",
+        fastlinq_pac::mfw::flags::DriverFeatures::FUNC_VLINK.bits() as u64,
+        1,
+    ),
+    (
+        "NVM_CFG1_GLOB_DEVICE_CAPABILITIES_ETHERNET",
+        fastlinq_pac::mfw::flags::DeviceCapabilities::ETHERNET.bits() as u64,
+        1,
+    ),
+    (
+        "NVM_CFG1_GLOB_DEVICE_CAPABILITIES_FCOE",
+        fastlinq_pac::mfw::flags::DeviceCapabilities::FCOE.bits() as u64,
+        1,
+    ),
+    (
+        "NVM_CFG1_GLOB_DEVICE_CAPABILITIES_ISCSI",
+        fastlinq_pac::mfw::flags::DeviceCapabilities::ISCSI.bits() as u64,
+        1,
+    ),
+    (
+        "NVM_CFG1_GLOB_DEVICE_CAPABILITIES_ROCE",
+        fastlinq_pac::mfw::flags::DeviceCapabilities::ROCE.bits() as u64,
+        1,
+    ),
+    (
+        "NVM_CFG1_GLOB_DEVICE_CAPABILITIES_IWARP",
+        fastlinq_pac::mfw::flags::DeviceCapabilities::IWARP.bits() as u64,
+        1,
+    ),
+    (
+        "NVM_CFG1_PORT_DRV_SPEED_CAPABILITY_MASK_1G",
+        fastlinq_pac::mfw::flags::SpeedCapabilities::SPEED_1G.bits() as u64,
+        1,
+    ),
+    (
+        "NVM_CFG1_PORT_DRV_SPEED_CAPABILITY_MASK_10G",
+        fastlinq_pac::mfw::flags::SpeedCapabilities::SPEED_10G.bits() as u64,
+        1,
+    ),
+    (
+        "NVM_CFG1_PORT_DRV_SPEED_CAPABILITY_MASK_20G",
+        fastlinq_pac::mfw::flags::SpeedCapabilities::SPEED_20G.bits() as u64,
+        1,
+    ),
+    (
+        "NVM_CFG1_PORT_DRV_SPEED_CAPABILITY_MASK_25G",
+        fastlinq_pac::mfw::flags::SpeedCapabilities::SPEED_25G.bits() as u64,
+        1,
+    ),
+    (
+        "NVM_CFG1_PORT_DRV_SPEED_CAPABILITY_MASK_40G",
+        fastlinq_pac::mfw::flags::SpeedCapabilities::SPEED_40G.bits() as u64,
+        1,
+    ),
+    (
+        "NVM_CFG1_PORT_DRV_SPEED_CAPABILITY_MASK_50G",
+        fastlinq_pac::mfw::flags::SpeedCapabilities::SPEED_50G.bits() as u64,
+        1,
+    ),
+    (
+        "NVM_CFG1_PORT_DRV_SPEED_CAPABILITY_MASK_BB_100G",
+        fastlinq_pac::mfw::flags::SpeedCapabilities::BB_100G.bits() as u64,
+        1,
+    ),
 ];

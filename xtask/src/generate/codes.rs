@@ -16,7 +16,10 @@ pub(crate) fn emit(descriptions: &Descriptions, files: &mut Files) -> Result<(),
             text += "use crate::layout::codes;\n\n";
         }
         text += &enums(file);
-        text += &file.flags.iter().map(flags).collect::<String>();
+        for item in &file.flags {
+            text += &flags(item);
+            text += &conversions(item, descriptions);
+        }
         text += &file.constants.iter().map(constants).collect::<String>();
         files.insert(
             PathBuf::from(format!("src/generated/{}.rs", output(path))),
@@ -88,11 +91,31 @@ fn flags(item: &Flags) -> String {
         text += &format!("        const {} = 1 << {};\n", flag.name, flag.bit);
     }
     text += "        const _ = !0;\n    }\n}\n\n";
-    if let Some(holder) = item.in_struct.as_ref() {
-        let get = if kind == "u8" { "" } else { ".get()" };
-        let field = &item.member;
+    text
+}
+
+/// To the flags from the structure that holds them, and back where it holds nothing else.
+fn conversions(item: &Flags, descriptions: &Descriptions) -> String {
+    let Some(holder) = &item.in_struct else {
+        return String::new();
+    };
+    let (name, member) = (&item.name, &item.member);
+    let (get, wrap) = match item.kind.as_str() {
+        "u8" => ("", ""),
+        "u16" => (".get()", "zerocopy::little_endian::U16::new"),
+        _ => (".get()", "zerocopy::little_endian::U32::new"),
+    };
+    let mut text = format!(
+        "impl From<crate::hsi::{holder}> for {name} {{\n    fn from(holder: crate::hsi::{holder}) -> Self {{ Self::from_bits_retain(holder.{member}{get}) }}\n}}\n\n"
+    );
+    let alone = descriptions
+        .interfaces
+        .values()
+        .flat_map(|file| &file.structs)
+        .any(|s| s.name == *holder && s.members.len() == 1);
+    if alone {
         text += &format!(
-            "impl From<crate::hsi::{holder}> for {name} {{\n    fn from(holder: crate::hsi::{holder}) -> Self {{ Self::from_bits_retain(holder.{field}{get}) }}\n}}\n\n"
+            "impl From<{name}> for crate::hsi::{holder} {{\n    fn from(flags: {name}) -> Self {{ Self {{ {member}: {wrap}(flags.bits()) }} }}\n}}\n\n"
         );
     }
     text

@@ -171,6 +171,8 @@ pub mod pxp_ptt_entry {
     pub const RESERVED0: Field<u32, Register> = Field::new(511, 23);
 }
 
+/// A command of the DMA engine: 14 dwords; GRC addresses in it are counted in dwords.
+///
 /// `dmae_cmd`, a structure of 56 bytes.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned,

@@ -1014,6 +1014,8 @@ pub mod tstorm_core_conn_st_ctx {
     }
 }
 
+/// Context of a CORE connection; the slow path queue has one.
+///
 /// `core_conn_context`, a structure of 896 bytes.
 #[repr(C)]
 pub struct CoreConnContext {
@@ -2291,6 +2293,8 @@ pub mod mstorm_eth_conn_st_ctx {
     }
 }
 
+/// Context of an Ethernet connection; firmware fills it.
+///
 /// `eth_conn_context`, a structure of 800 bytes.
 #[repr(C)]
 pub struct EthConnContext {

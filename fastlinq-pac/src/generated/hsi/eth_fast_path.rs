@@ -21,6 +21,8 @@ pub struct CommonQueueZone {
 }
 layout!(CommonQueueZone, 4, { ring_drv_data_consumer: 0, reserved: 2 });
 
+/// Producers of a receive queue: buffers and completions.
+///
 /// `eth_rx_prod_data`, a structure of 4 bytes.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned,
@@ -359,6 +361,8 @@ pub mod eth_pmd_flow_flags {
     pub const RESERVED: Field<u8, Register> = Field::new(63, 2);
 }
 
+/// Completion of one received frame.
+///
 /// `eth_fast_path_rx_reg_cqe`, a structure of 32 bytes.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned,
@@ -415,6 +419,8 @@ pub mod eth_fast_path_rx_reg_cqe {
     pub const RESERVED0: Field<u8, Register> = Field::new(1, 7);
 }
 
+/// Completion that adds buffers to an aggregation.
+///
 /// `eth_fast_path_rx_tpa_cont_cqe`, a structure of 32 bytes.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned,
@@ -440,6 +446,8 @@ pub struct EthFastPathRxTpaContCqe {
 }
 layout!(EthFastPathRxTpaContCqe, 32, { type_: 0, tpa_agg_index: 1, len_list: 2, reserved: 14, reserved1: 15, reserved2: 16, reserved3: 28, pmd_flags: 31 });
 
+/// Completion that closes an aggregation.
+///
 /// `eth_fast_path_rx_tpa_end_cqe`, a structure of 32 bytes.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned,
@@ -473,6 +481,8 @@ pub struct EthFastPathRxTpaEndCqe {
 }
 layout!(EthFastPathRxTpaEndCqe, 32, { type_: 0, tpa_agg_index: 1, total_packet_len: 2, num_of_bds: 4, end_reason: 5, num_of_coalesced_segs: 6, ts_delta: 8, len_list: 12, reserved3: 20, reserved1: 28, reserved2: 30, pmd_flags: 31 });
 
+/// Completion that opens an aggregation.
+///
 /// `eth_fast_path_rx_tpa_start_cqe`, a structure of 32 bytes.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned,
@@ -531,6 +541,8 @@ pub mod eth_fast_path_rx_tpa_start_cqe {
     pub const RESERVED0: Field<u8, Register> = Field::new(1, 7);
 }
 
+/// A receive buffer.
+///
 /// `eth_rx_bd`, a structure of 8 bytes.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned,
@@ -542,6 +554,8 @@ pub struct EthRxBd {
 }
 layout!(EthRxBd, 8, { addr: 0 });
 
+/// Completion of a ramrod in a receive completion queue.
+///
 /// `eth_slow_path_rx_cqe`, a structure of 32 bytes.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned,
@@ -565,6 +579,8 @@ pub struct EthSlowPathRxCqe {
 }
 layout!(EthSlowPathRxCqe, 32, { type_: 0, ramrod_cmd_id: 1, error_flag: 2, reserved: 3, echo: 28, reserved1: 30, pmd_flags: 31 });
 
+/// A receive completion, one of several kinds told apart by its first byte.
+///
 /// `eth_rx_cqe`, a union of 32 bytes.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned,
@@ -641,6 +657,8 @@ pub struct EthRxPmdCqe {
 }
 layout!(EthRxPmdCqe, 64, { cqe: 0, reserved: 32 });
 
+/// First buffer descriptor of a frame.
+///
 /// `eth_tx_1st_bd`, a structure of 16 bytes.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned,
@@ -656,6 +674,8 @@ pub struct EthTx1stBd {
 }
 layout!(EthTx1stBd, 16, { addr: 0, nbytes: 8, data: 10 });
 
+/// Second buffer descriptor of a frame that needs one: tunnels, IPv6 extensions.
+///
 /// `eth_tx_2nd_bd`, a structure of 16 bytes.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned,
@@ -707,6 +727,8 @@ pub mod eth_tx_data_3rd_bd {
     pub const RESERVED0: Field<u16, Register> = Field::new(127, 9);
 }
 
+/// Third buffer descriptor of a frame that needs one: segmentation.
+///
 /// `eth_tx_3rd_bd`, a structure of 16 bytes.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned,
@@ -805,6 +827,8 @@ pub mod eth_tx_data_bd {
     pub const RESERVED2: Field<u16, Register> = Field::new(127, 9);
 }
 
+/// Further buffer descriptor of a frame.
+///
 /// `eth_tx_bd`, a structure of 16 bytes.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned,

@@ -40,6 +40,14 @@ impl From<crate::hsi::ParsingAndErrFlags> for ParsingAndErrorFlags {
     }
 }
 
+impl From<ParsingAndErrorFlags> for crate::hsi::ParsingAndErrFlags {
+    fn from(flags: ParsingAndErrorFlags) -> Self {
+        Self {
+            flags: zerocopy::little_endian::U16::new(flags.bits()),
+        }
+    }
+}
+
 bitflags::bitflags! {
     /// Flags of `eth_tunnel_parsing_flags.flags`; bits without a name are kept.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -59,6 +67,14 @@ bitflags::bitflags! {
 impl From<crate::hsi::EthTunnelParsingFlags> for TunnelParsingFlags {
     fn from(holder: crate::hsi::EthTunnelParsingFlags) -> Self {
         Self::from_bits_retain(holder.flags)
+    }
+}
+
+impl From<TunnelParsingFlags> for crate::hsi::EthTunnelParsingFlags {
+    fn from(flags: TunnelParsingFlags) -> Self {
+        Self {
+            flags: (flags.bits()),
+        }
     }
 }
 
@@ -92,6 +108,14 @@ impl From<crate::hsi::EthTx1stBdFlags> for FirstBdFlags {
     }
 }
 
+impl From<FirstBdFlags> for crate::hsi::EthTx1stBdFlags {
+    fn from(flags: FirstBdFlags) -> Self {
+        Self {
+            bitfields: (flags.bits()),
+        }
+    }
+}
+
 bitflags::bitflags! {
     /// Flags of `eth_vport_rx_mode.state`; bits without a name are kept.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -120,6 +144,14 @@ impl From<crate::hsi::EthVportRxMode> for VportRxMode {
     }
 }
 
+impl From<VportRxMode> for crate::hsi::EthVportRxMode {
+    fn from(flags: VportRxMode) -> Self {
+        Self {
+            state: zerocopy::little_endian::U16::new(flags.bits()),
+        }
+    }
+}
+
 bitflags::bitflags! {
     /// Flags of `eth_vport_tx_mode.state`; bits without a name are kept.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -141,6 +173,14 @@ bitflags::bitflags! {
 impl From<crate::hsi::EthVportTxMode> for VportTxMode {
     fn from(holder: crate::hsi::EthVportTxMode) -> Self {
         Self::from_bits_retain(holder.state.get())
+    }
+}
+
+impl From<VportTxMode> for crate::hsi::EthVportTxMode {
+    fn from(flags: VportTxMode) -> Self {
+        Self {
+            state: zerocopy::little_endian::U16::new(flags.bits()),
+        }
     }
 }
 
@@ -171,6 +211,14 @@ bitflags::bitflags! {
 impl From<crate::hsi::EthTxErrVals> for TxErrorBehaviour {
     fn from(holder: crate::hsi::EthTxErrVals) -> Self {
         Self::from_bits_retain(holder.values.get())
+    }
+}
+
+impl From<TxErrorBehaviour> for crate::hsi::EthTxErrVals {
+    fn from(flags: TxErrorBehaviour) -> Self {
+        Self {
+            values: zerocopy::little_endian::U16::new(flags.bits()),
+        }
     }
 }
 
@@ -217,6 +265,14 @@ bitflags::bitflags! {
 impl From<crate::hsi::EthPmdFlowFlags> for PmdFlowFlags {
     fn from(holder: crate::hsi::EthPmdFlowFlags) -> Self {
         Self::from_bits_retain(holder.flags)
+    }
+}
+
+impl From<PmdFlowFlags> for crate::hsi::EthPmdFlowFlags {
+    fn from(flags: PmdFlowFlags) -> Self {
+        Self {
+            flags: (flags.bits()),
+        }
     }
 }
 

@@ -32,6 +32,8 @@ pub mod coalescing_timeset {
     pub const VALID: Field<u8, Register> = Field::new(1, 7);
 }
 
+/// A dword of the CAU's protocol index memory.
+///
 /// `cau_pi_entry`, a structure of 4 bytes.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned,
@@ -62,6 +64,8 @@ pub mod cau_pi_entry {
     pub const RESERVED: Field<u32, Register> = Field::new(255, 24);
 }
 
+/// A line of the CAU's status block memory.
+///
 /// `cau_sb_entry`, a structure of 8 bytes.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned,
@@ -108,6 +112,8 @@ pub mod cau_sb_entry {
     pub const TPH: Field<u32, Register> = Field::new(1, 31);
 }
 
+/// An acknowledge word, see `bar::igu::Acknowledge`.
+///
 /// `igu_prod_cons_update`, a structure of 8 bytes.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned,
@@ -146,6 +152,8 @@ pub mod igu_prod_cons_update {
     pub const COMMAND_TYPE: Field<u32, Register> = Field::new(1, 31);
 }
 
+/// A status block in host memory; see `words::StatusBlockWords` for the live one.
+///
 /// `status_block`, a structure of 32 bytes.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned,
@@ -182,6 +190,8 @@ pub mod status_block {
     pub const ZERO_PAD3: Field<u32, Register> = Field::new(255, 24);
 }
 
+/// An attention block in host memory; see `words::AttentionBlockWords` for the live one.
+///
 /// `atten_status_block`, a structure of 16 bytes.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned,
@@ -296,6 +306,8 @@ pub mod igu_command_reg_ctrl {
     pub const COMMAND_TYPE: Field<u16, Register> = Field::new(1, 15);
 }
 
+/// A line of the IGU's mapping memory.
+///
 /// `igu_mapping_line`, a structure of 4 bytes.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned,

@@ -113,6 +113,8 @@ pub struct PfStartTunnelConfig {
 }
 layout!(PfStartTunnelConfig, 20, { set_vxlan_udp_port_flg: 0, set_geneve_udp_port_flg: 1, set_no_inner_l2_vxlan_udp_port_flg: 2, tunnel_clss_vxlan: 3, tunnel_clss_l2geneve: 4, tunnel_clss_ipgeneve: 5, tunnel_clss_l2gre: 6, tunnel_clss_ipgre: 7, vxlan_udp_port: 8, geneve_udp_port: 10, no_inner_l2_vxlan_udp_port: 12, reserved: 14 });
 
+/// Data of the COMMON ramrod PF_START: event queue, tunnels, multi-function mode, interface version.
+///
 /// `pf_start_ramrod_data`, a structure of 80 bytes.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned,
@@ -228,6 +230,8 @@ pub struct PfUpdateTunnelConfig {
 }
 layout!(PfUpdateTunnelConfig, 24, { update_rx_pf_clss: 0, update_rx_def_ucast_clss: 1, update_rx_def_non_ucast_clss: 2, set_vxlan_udp_port_flg: 3, set_geneve_udp_port_flg: 4, set_no_inner_l2_vxlan_udp_port_flg: 5, tunnel_clss_vxlan: 6, tunnel_clss_l2geneve: 7, tunnel_clss_ipgeneve: 8, tunnel_clss_l2gre: 9, tunnel_clss_ipgre: 10, reserved: 11, vxlan_udp_port: 12, geneve_udp_port: 14, no_inner_l2_vxlan_udp_port: 16, reserved1: 18 });
 
+/// Data of the COMMON ramrod PF_UPDATE: DCB, outer tag, tunnels.
+///
 /// `pf_update_ramrod_data`, a structure of 72 bytes.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned,
@@ -379,6 +383,8 @@ pub struct VfStopRamrodData {
 }
 layout!(VfStopRamrodData, 8, { vf_id: 0, reserved0: 1, reserved1: 2, reserved2: 4 });
 
+/// One filter to add, remove, move or replace.
+///
 /// `eth_filter_cmd`, a structure of 16 bytes.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned,
@@ -510,6 +516,8 @@ pub mod eth_tx_err_vals {
     pub const RESERVED: Field<u16, Register> = Field::new(255, 8);
 }
 
+/// RSS of a vport: capabilities, indirection table, key.
+///
 /// `eth_vport_rss_config`, a structure of 328 bytes.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned,
@@ -572,6 +580,8 @@ pub mod eth_vport_rss_config {
     pub const RESERVED0: Field<u16, Register> = Field::new(511, 7);
 }
 
+/// Which frames a vport accepts, see `hsi::flags::VportRxMode`.
+///
 /// `eth_vport_rx_mode`, a structure of 2 bytes.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned,
@@ -610,6 +620,8 @@ pub mod eth_vport_rx_mode {
     pub const RESERVED1: Field<u16, Register> = Field::new(511, 7);
 }
 
+/// Aggregation of TCP segments (TPA) of a vport.
+///
 /// `eth_vport_tpa_param`, a structure of 16 bytes.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned,
@@ -645,6 +657,8 @@ pub struct EthVportTpaParam {
 }
 layout!(EthVportTpaParam, 16, { tpa_ipv4_en_flg: 0, tpa_ipv6_en_flg: 1, tpa_ipv4_tunn_en_flg: 2, tpa_ipv6_tunn_en_flg: 3, tpa_pkt_split_flg: 4, tpa_hdr_data_split_flg: 5, tpa_gro_consistent_flg: 6, tpa_max_aggs_num: 7, tpa_max_size: 8, tpa_min_size_to_start: 10, tpa_min_size_to_cont: 12, max_buff_num: 14, reserved: 15 });
 
+/// Which frames a vport sends, see `hsi::flags::VportTxMode`.
+///
 /// `eth_vport_tx_mode`, a structure of 2 bytes.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned,
@@ -754,6 +768,8 @@ pub struct RxOpenflowFilterRamrodData {
 }
 layout!(RxOpenflowFilterRamrodData, 40, { action_icid: 0, priority: 2, reserved0: 3, tenant_id: 4, dst_mac_hi: 8, dst_mac_mid: 10, dst_mac_lo: 12, src_mac_hi: 14, src_mac_mid: 16, src_mac_lo: 18, vlan_id: 20, l2_eth_type: 22, ipv4_dscp: 24, ipv4_frag_type: 25, ipv4_over_ip: 26, tenant_id_exists: 27, ipv4_dst_addr: 28, ipv4_src_addr: 32, l4_dst_port: 36, l4_src_port: 38 });
 
+/// Data of the ETH ramrod RX_QUEUE_START.
+///
 /// `rx_queue_start_ramrod_data`, a structure of 56 bytes.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned,
@@ -813,6 +829,8 @@ pub struct RxQueueStartRamrodData {
 }
 layout!(RxQueueStartRamrodData, 56, { rx_queue_id: 0, num_of_pbl_pages: 2, bd_max_bytes: 4, sb_id: 6, sb_index: 8, vport_id: 9, default_rss_queue_flg: 10, complete_cqe_flg: 11, complete_event_flg: 12, stats_counter_id: 13, pin_context: 14, pxp_tph_valid_bd: 15, pxp_tph_valid_pkt: 16, pxp_st_hint: 17, pxp_st_index: 18, pmd_mode: 20, notify_en: 21, toggle_val: 22, vf_rx_prod_index: 23, vf_rx_prod_use_zone_a: 24, reserved: 25, reserved1: 30, cqe_pbl_addr: 32, bd_base: 40, reserved2: 48 });
 
+/// Data of the ETH ramrod RX_QUEUE_STOP.
+///
 /// `rx_queue_stop_ramrod_data`, a structure of 8 bytes.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned,
@@ -832,6 +850,8 @@ pub struct RxQueueStopRamrodData {
 }
 layout!(RxQueueStopRamrodData, 8, { rx_queue_id: 0, complete_cqe_flg: 2, complete_event_flg: 3, vport_id: 4, reserved: 5 });
 
+/// Data of the ETH ramrod RX_QUEUE_UPDATE.
+///
 /// `rx_queue_update_ramrod_data`, a structure of 24 bytes.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned,
@@ -894,6 +914,8 @@ pub struct RxUdpFilterRamrodData {
 }
 layout!(RxUdpFilterRamrodData, 48, { action_icid: 0, vlan_id: 2, ip_type: 4, tenant_id_exists: 5, reserved1: 6, ip_dst_addr: 8, ip_src_addr: 24, udp_dst_port: 40, udp_src_port: 42, tenant_id: 44 });
 
+/// Data of the ETH ramrod RX_UPDATE_GFT_FILTER.
+///
 /// `rx_update_gft_filter_ramrod_data`, a structure of 24 bytes.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned,
@@ -927,6 +949,8 @@ pub struct RxUpdateGftFilterRamrodData {
 }
 layout!(RxUpdateGftFilterRamrodData, 24, { pkt_hdr_addr: 0, pkt_hdr_length: 8, action_icid: 10, rx_qid: 12, flow_id: 14, vport_id: 16, action_icid_valid: 18, rx_qid_valid: 19, flow_id_valid: 20, filter_action: 21, assert_on_error: 22, inner_vlan_removal_en: 23 });
 
+/// Data of the ETH ramrod TX_QUEUE_START.
+///
 /// `tx_queue_start_ramrod_data`, a structure of 48 bytes.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned,
@@ -1001,6 +1025,8 @@ pub mod tx_queue_start_ramrod_data {
     pub const RESERVED1: Field<u8, Register> = Field::new(7, 5);
 }
 
+/// Data of the ETH ramrod TX_QUEUE_STOP.
+///
 /// `tx_queue_stop_ramrod_data`, a structure of 8 bytes.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned,
@@ -1029,6 +1055,8 @@ pub struct TxQueueUpdateRamrodData {
 }
 layout!(TxQueueUpdateRamrodData, 48, { update_qm_pq_id_flg: 0, qm_pq_id: 2, reserved0: 4, reserved1: 8 });
 
+/// Data of the ETH ramrod FILTERS_UPDATE.
+///
 /// `vport_filter_update_ramrod_data`, a structure of 168 bytes.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned,
@@ -1042,6 +1070,8 @@ pub struct VportFilterUpdateRamrodData {
 }
 layout!(VportFilterUpdateRamrodData, 168, { filter_cmd_hdr: 0, filter_cmds: 8 });
 
+/// Data of the ETH ramrod VPORT_START.
+///
 /// `vport_start_ramrod_data`, a structure of 72 bytes.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned,
@@ -1107,6 +1137,8 @@ pub struct VportStartRamrodData {
 }
 layout!(VportStartRamrodData, 72, { vport_id: 0, sw_fid: 1, mtu: 2, drop_ttl0_en: 4, inner_vlan_removal_en: 5, rx_mode: 6, tx_mode: 8, tpa_param: 10, default_vlan: 26, tx_switching_en: 28, anti_spoofing_en: 29, default_vlan_en: 30, handle_ptp_pkts: 31, silent_vlan_removal_en: 32, untagged: 33, tx_err_behav: 34, zero_placement_offset: 36, ctl_frame_mac_check_en: 37, ctl_frame_ethtype_check_en: 38, reserved0: 39, reserved1: 40, tx_dst_port_mode_config: 41, dst_vport_id: 42, tx_dst_port_mode: 43, dst_vport_id_valid: 44, wipe_inner_vlan_pri_en: 45, reserved2: 46, in_to_in_vlan_pri_map_cfg: 48 });
 
+/// Data of the ETH ramrod VPORT_STOP.
+///
 /// `vport_stop_ramrod_data`, a structure of 8 bytes.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned,
@@ -1120,6 +1152,8 @@ pub struct VportStopRamrodData {
 }
 layout!(VportStopRamrodData, 8, { vport_id: 0, reserved: 1 });
 
+/// The part of VPORT_UPDATE that says which groups are to be changed.
+///
 /// `vport_update_ramrod_data_cmn`, a structure of 48 bytes.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned,
@@ -1218,6 +1252,8 @@ pub struct VportUpdateRamrodMcast {
 }
 layout!(VportUpdateRamrodMcast, 32, { bins: 0 });
 
+/// Data of the ETH ramrod VPORT_UPDATE.
+///
 /// `vport_update_ramrod_data`, a structure of 440 bytes.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned,

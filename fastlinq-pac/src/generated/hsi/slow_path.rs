@@ -20,6 +20,8 @@ pub struct PstormPktDupCfg {
 }
 layout!(PstormPktDupCfg, 8, { enable: 0, reserved: 2 });
 
+/// A 64-bit value as two dwords.
+///
 /// `regpair`, a structure of 8 bytes.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned,
@@ -89,6 +91,8 @@ pub struct FwErrData {
 }
 layout!(FwErrData, 8, { recovery_scope: 0, err_id: 1, entity_id: 2, reserved: 4 });
 
+/// What comes with an event.
+///
 /// `event_ring_data`, a union of 8 bytes.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned,
@@ -132,6 +136,8 @@ impl EventRingData {
     }
 }
 
+/// An entry of the event queue.
+///
 /// `event_ring_entry`, a structure of 16 bytes.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned,
@@ -231,6 +237,8 @@ pub struct VlanHeader {
 }
 layout!(VlanHeader, 4, { tpid: 0, tci: 2 });
 
+/// An entry of the slow path queue.
+///
 /// `slow_path_element`, a structure of 16 bytes.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned,

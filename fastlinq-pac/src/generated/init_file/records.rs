@@ -24,6 +24,8 @@ pub struct FwVerNum {
 }
 layout!(FwVerNum, 4, { major: 0, minor: 1, rev: 2, eng: 3 });
 
+/// Version section of the init-values file.
+///
 /// `fw_ver_info`, a structure of 16 bytes.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned,
@@ -71,6 +73,8 @@ pub struct FwInfoLocation {
 }
 layout!(FwInfoLocation, 8, { grc_addr: 0, size: 4 });
 
+/// Place of a section of the init-values file.
+///
 /// `bin_buffer_hdr`, a structure of 8 bytes.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned,
@@ -84,6 +88,8 @@ pub struct BinBufferHdr {
 }
 layout!(BinBufferHdr, 8, { offset: 0, length: 4 });
 
+/// Header of an overlay in the init-values file.
+///
 /// `fw_overlay_buf_hdr`, a structure of 4 bytes.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned,
@@ -110,6 +116,8 @@ pub mod fw_overlay_buf_hdr {
     pub const BUF_SIZE: Field<u32, Register> = Field::new(0x00ff_ffff, 8);
 }
 
+/// A record of the IRO section of the init-values file.
+///
 /// `iro`, a structure of 12 bytes.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned,

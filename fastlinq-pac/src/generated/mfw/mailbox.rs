@@ -6,6 +6,8 @@ use crate::layout::{layout, put, view};
 use zerocopy::little_endian::{U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
+/// What INIT_PHY and LINK_RESET take.
+///
 /// `eth_phy_cfg`, a structure of 32 bytes.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned,
@@ -210,6 +212,8 @@ pub struct PcieStats {
 }
 layout!(PcieStats, 24, { sr_cnt_wr_byte_msb: 0, sr_cnt_wr_byte_lsb: 4, sr_cnt_wr_cnt: 8, sr_cnt_rd_byte_msb: 12, sr_cnt_rd_byte_lsb: 16, sr_cnt_rd_cnt: 20 });
 
+/// What SET_VERSION takes.
+///
 /// `drv_version_stc`, a structure of 16 bytes.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned,
@@ -223,6 +227,8 @@ pub struct DrvVersion {
 }
 layout!(DrvVersion, 16, { version: 0, name: 4 });
 
+/// A MAC address in two dwords: the first two octets in the lower half of the first.
+///
 /// `mcp_mac`, a structure of 8 bytes.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned,
@@ -236,6 +242,8 @@ pub struct McpMac {
 }
 layout!(McpMac, 8, { mac_upper: 0, mac_lower: 4 });
 
+/// What NVM_GET_FILE_ATT answers.
+///
 /// `mcp_file_att`, a structure of 8 bytes.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned,
@@ -249,6 +257,8 @@ pub struct McpFileAtt {
 }
 layout!(McpFileAtt, 8, { nvm_start_addr: 0, len: 4 });
 
+/// One NVM image, as BIST_TEST answers.
+///
 /// `bist_nvm_image_att`, a structure of 16 bytes.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned,
@@ -402,6 +412,8 @@ pub struct MdumpConfig {
 }
 layout!(MdumpConfig, 20, { version: 0, config: 4, epoc: 8, num_of_logs: 12, valid_logs: 16 });
 
+/// What GET_RESOURCE_ALLOC and SET_RESOURCE_VALUE take and answer.
+///
 /// `resource_info`, a structure of 24 bytes.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned,
@@ -442,6 +454,8 @@ pub struct McpWwn {
 }
 layout!(McpWwn, 8, { wwn_upper: 0, wwn_lower: 4 });
 
+/// What LOAD_REQ takes.
+///
 /// `load_req_stc`, a structure of 16 bytes.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned,
@@ -490,6 +504,8 @@ pub mod load_req {
     pub const LOAD_REQ_FLAGS0_AVOID_RESET: u32 = 1;
 }
 
+/// What LOAD_REQ answers.
+///
 /// `load_rsp_stc`, a structure of 16 bytes.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned,
@@ -601,6 +617,8 @@ pub struct TraceFilter {
 }
 layout!(TraceFilter, 8, { level: 0, modules: 4 });
 
+/// The union of the driver mailbox.
+///
 /// `drv_union_data`, a union of 32 bytes.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned,

@@ -4,6 +4,7 @@
 
 mod codes;
 pub mod constants;
+pub mod flags;
 mod mailbox;
 mod shared_memory;
 

@@ -1014,6 +1014,8 @@ pub mod generic_idc_msg {
     }
 }
 
+/// Section GLOBAL.
+///
 /// `public_global`, a structure of 104 bytes.
 #[repr(C)]
 pub struct PublicGlobal {
@@ -1164,6 +1166,8 @@ pub mod fw_flr_mb {
     }
 }
 
+/// Section PATH.
+///
 /// `public_path`, a structure of 40 bytes.
 #[repr(C)]
 pub struct PublicPath {
@@ -1233,6 +1237,8 @@ pub mod pause_flood_monitor {
     }
 }
 
+/// Section PORT.
+///
 /// `public_port`, a structure of 3488 bytes.
 #[repr(C)]
 pub struct PublicPort {
@@ -1649,6 +1655,8 @@ pub mod public_port {
     }
 }
 
+/// Section FUNC.
+///
 /// `public_func`, a structure of 136 bytes.
 #[repr(C)]
 pub struct PublicFunc {
@@ -1843,6 +1851,8 @@ pub mod public_func {
     }
 }
 
+/// Driver mailbox of a function.
+///
 /// `public_drv_mb`, a structure of 56 bytes.
 #[repr(C)]
 pub struct PublicDrvMb {
@@ -1913,6 +1923,8 @@ pub mod public_drv_mb {
     }
 }
 
+/// Event mailbox of a function; the number of events gives the place of the acknowledge array.
+///
 /// `public_mfw_mb`, a structure of 60 bytes.
 #[repr(C)]
 pub struct PublicMfwMb {

@@ -4,15 +4,27 @@
 
 use crate::access::{ReadWrite, RegisterArray};
 
+/// RAM of the T storm as its DMA block shows it.
+///
 /// `BAR0_MAP_REG_TSDM_RAM` at 0x1c80000. Known by: Linux, DPDK.
 pub const TSDM_RAM: RegisterArray<ReadWrite> = RegisterArray::new(0x01c8_0000, 4, 65536, 65536);
+/// RAM of the M storm as its DMA block shows it.
+///
 /// `BAR0_MAP_REG_MSDM_RAM` at 0x1d00000. Known by: Linux, DPDK.
 pub const MSDM_RAM: RegisterArray<ReadWrite> = RegisterArray::new(0x01d0_0000, 4, 65536, 65536);
+/// RAM of the U storm as its DMA block shows it.
+///
 /// `BAR0_MAP_REG_USDM_RAM` at 0x1d80000. Known by: Linux, DPDK.
 pub const USDM_RAM: RegisterArray<ReadWrite> = RegisterArray::new(0x01d8_0000, 4, 65536, 65536);
+/// RAM of the X storm as its DMA block shows it.
+///
 /// `BAR0_MAP_REG_XSDM_RAM` at 0x1e00000. Known by: Linux, DPDK.
 pub const XSDM_RAM: RegisterArray<ReadWrite> = RegisterArray::new(0x01e0_0000, 4, 65536, 65536);
+/// RAM of the Y storm as its DMA block shows it.
+///
 /// `BAR0_MAP_REG_YSDM_RAM` at 0x1e80000. Known by: Linux, DPDK.
 pub const YSDM_RAM: RegisterArray<ReadWrite> = RegisterArray::new(0x01e8_0000, 4, 65536, 65536);
+/// RAM of the P storm as its DMA block shows it.
+///
 /// `BAR0_MAP_REG_PSDM_RAM` at 0x1f00000. Known by: Linux, DPDK.
 pub const PSDM_RAM: RegisterArray<ReadWrite> = RegisterArray::new(0x01f0_0000, 4, 65536, 65536);

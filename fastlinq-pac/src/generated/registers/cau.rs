@@ -18,10 +18,16 @@ pub const DBG_SHIFT: Register<ReadWrite> = Register::new(0x001c_0eb0);
 pub const DBG_FORCE_VALID: Register<ReadWrite> = Register::new(0x001c_0eb4);
 /// `CAU_REG_DBG_FORCE_FRAME` at 0x1c0eb8. Known by: Linux, DPDK.
 pub const DBG_FORCE_FRAME: Register<ReadWrite> = Register::new(0x001c_0eb8);
+/// State of each status block: producer, timesets, owner; one 64-bit line per status block, see `hsi::CauSbEntry`.
+///
 /// `CAU_REG_SB_VAR_MEMORY` at 0x1c6000, wide: written by DMA only. Known by: Linux, DPDK, firmware init operations.
 pub const SB_VAR_MEMORY: RegisterArray<ReadWrite> = RegisterArray::new(0x001c_6000, 8, 288, 368);
+/// Host address of each status block, one 64-bit line per status block.
+///
 /// `CAU_REG_SB_ADDR_MEMORY` at 0x1c8000, wide: written by DMA only. Known by: Linux, DPDK, firmware init operations.
 pub const SB_ADDR_MEMORY: RegisterArray<ReadWrite> = RegisterArray::new(0x001c_8000, 8, 288, 368);
+/// Value and timeset of each protocol index: 12 per status block.
+///
 /// `CAU_REG_PI_MEMORY` at 0x1d0000. Known by: Linux, DPDK, firmware init operations.
 pub const PI_MEMORY: RegisterArray<ReadWrite, pi_memory::Register> =
     RegisterArray::new(0x001d_0000, 4, 3456, 4416);

@@ -14,10 +14,14 @@ pub const DBG_SHIFT: Register<ReadWrite> = Register::new(0x002e_0508);
 pub const DBG_FORCE_VALID: Register<ReadWrite> = Register::new(0x002e_050c);
 /// `CCFC_REG_DBG_FORCE_FRAME` at 0x2e0510. Known by: Linux, DPDK.
 pub const DBG_FORCE_FRAME: Register<ReadWrite> = Register::new(0x002e_0510);
+/// Lets a VF use connection contexts that are loaded.
+///
 /// `CCFC_REG_WEAK_ENABLE_VF` at 0x2e0704, one per VF. Known by: Linux, DPDK.
 pub const WEAK_ENABLE_VF: Register<ReadWrite> = Register::new(0x002e_0704);
 /// `CCFC_REG_STRONG_ENABLE_PF` at 0x2e0708, one per PF. Known by: Linux, DPDK.
 pub const STRONG_ENABLE_PF: Register<ReadWrite> = Register::new(0x002e_0708);
+/// Lets a VF load connection contexts.
+///
 /// `CCFC_REG_STRONG_ENABLE_VF` at 0x2e070c, one per VF. Known by: Linux, DPDK.
 pub const STRONG_ENABLE_VF: Register<ReadWrite> = Register::new(0x002e_070c);
 /// `CCFC_REG_ACTIVITY_COUNTER` at 0x2e8800. Known by: Linux, DPDK.

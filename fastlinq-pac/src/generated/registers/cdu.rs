@@ -20,12 +20,18 @@ pub const DBG_SHIFT: Register<ReadWrite> = Register::new(0x0058_070c);
 pub const DBG_FORCE_VALID: Register<ReadWrite> = Register::new(0x0058_0710);
 /// `CDU_REG_DBG_FORCE_FRAME` at 0x580714. Known by: Linux, DPDK.
 pub const DBG_FORCE_FRAME: Register<ReadWrite> = Register::new(0x0058_0714);
+/// Size of a connection context, bytes left over in a page, contexts in a page.
+///
 /// `CDU_REG_CID_ADDR_PARAMS` at 0x580900. Known by: Linux, DPDK, firmware init operations.
 pub const CID_ADDR_PARAMS: Register<ReadWrite, cid_addr_params::Register> =
     Register::new(0x0058_0900);
+/// Size of a task context of type 0, bytes left over, contexts in a page.
+///
 /// `CDU_REG_SEGMENT0_PARAMS` at 0x580904. Known by: Linux, firmware init operations.
 pub const SEGMENT0_PARAMS: Register<ReadWrite, segment0_params::Register> =
     Register::new(0x0058_0904);
+/// Size of a task context of type 1, bytes left over, contexts in a page.
+///
 /// `CDU_REG_SEGMENT1_PARAMS` at 0x580908. Known by: Linux, firmware init operations.
 pub const SEGMENT1_PARAMS: Register<ReadWrite, segment1_params::Register> =
     Register::new(0x0058_0908);

@@ -7,6 +7,8 @@ use crate::access::{ReadOnly, ReadWrite, Register};
 /// `CNIG_REG_NIG_PORT0_CONF_K2` at 0x218200, K2 only. Known by: Linux, DPDK.
 pub const NIG_PORT0_CONF_K2: Register<ReadWrite, nig_port0_conf_k2::Register> =
     Register::new(0x0021_8200);
+/// Network port mode.
+///
 /// `CNIG_REG_NW_PORT_MODE_BB` at 0x218200, BB only. Known by: Linux, DPDK.
 pub const NW_PORT_MODE_BB: Register<ReadWrite> = Register::new(0x0021_8200);
 /// `CNIG_REG_NW_PORT_MODE_BB_B0` at 0x218200, BB only. Known by: DPDK.

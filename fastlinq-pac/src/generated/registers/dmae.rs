@@ -6,6 +6,8 @@ use crate::access::{ReadWrite, Register, RegisterArray};
 
 /// `DMAE_REG_INIT` at 0xc000. Known by: Linux, DPDK.
 pub const INIT: Register<ReadWrite> = Register::new(0x0000_c000);
+/// Start registers of the 32 channels; writing 1 starts the channel's command.
+///
 /// `DMAE_REG_GO_C0` at 0xc048. Known by: Linux, DPDK.
 pub const GO_C0: RegisterArray<ReadWrite> = RegisterArray::new(0x0000_c048, 4, 32, 32);
 /// `DMAE_REG_GO_C1` at 0xc04c. Known by: Linux, DPDK.
@@ -80,5 +82,7 @@ pub const DBG_SHIFT: Register<ReadWrite> = Register::new(0x0000_c518);
 pub const DBG_FORCE_VALID: Register<ReadWrite> = Register::new(0x0000_c51c);
 /// `DMAE_REG_DBG_FORCE_FRAME` at 0xc520. Known by: Linux, DPDK.
 pub const DBG_FORCE_FRAME: Register<ReadWrite> = Register::new(0x0000_c520);
+/// Command memory: 14 dwords per channel, 32 channels, see `hsi::DmaeCommand`.
+///
 /// `DMAE_REG_CMD_MEM` at 0xc800. Known by: Linux, DPDK.
 pub const CMD_MEM: RegisterArray<ReadWrite> = RegisterArray::new(0x0000_c800, 4, 448, 448);

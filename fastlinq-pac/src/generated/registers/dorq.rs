@@ -6,10 +6,16 @@ use crate::access::{ReadOnly, ReadWrite, Register};
 
 /// `DORQ_REG_IFEN` at 0x100040. Known by: Linux, DPDK.
 pub const IFEN: Register<ReadWrite> = Register::new(0x0010_0040);
+/// Interrupt status; 0xdeadbeaf when the block is in reset.
+///
 /// `DORQ_REG_INT_STS` at 0x100180. Known by: Linux, DPDK.
 pub const INT_STS: Register<ReadOnly, int_sts::Register> = Register::new(0x0010_0180);
+/// Clears the interrupt status bits that are written as 1.
+///
 /// `DORQ_REG_INT_STS_WR` at 0x100188. Known by: Linux, DPDK.
 pub const INT_STS_WR: Register<ReadWrite> = Register::new(0x0010_0188);
+/// Size of the normal doorbell region in 4 KiB pages.
+///
 /// `DORQ_REG_PF_MIN_ADDR_REG1` at 0x100400, one per PF. Known by: Linux, DPDK.
 pub const PF_MIN_ADDR_REG1: Register<ReadWrite> = Register::new(0x0010_0400);
 /// `DORQ_REG_PF_MAX_ICID_0` at 0x100408, one per PF. Known by: firmware init operations.
@@ -44,20 +50,28 @@ pub const VF_MAX_ICID_5: Register<ReadWrite> = Register::new(0x0010_043c);
 pub const VF_MAX_ICID_6: Register<ReadWrite> = Register::new(0x0010_0440);
 /// `DORQ_REG_VF_MAX_ICID_7` at 0x100444, one per PF. Known by: firmware init operations.
 pub const VF_MAX_ICID_7: Register<ReadWrite> = Register::new(0x0010_0444);
+/// Spacing of doorbells in the normal region: log2 of dwords.
+///
 /// `DORQ_REG_PF_ICID_BIT_SHIFT_NORM` at 0x100448, one per PF. Known by: Linux, DPDK.
 pub const PF_ICID_BIT_SHIFT_NORM: Register<ReadWrite> = Register::new(0x0010_0448);
 /// `DORQ_REG_VF_ICID_BIT_SHIFT_NORM` at 0x10044c, one per PF. Known by: firmware init operations.
 pub const VF_ICID_BIT_SHIFT_NORM: Register<ReadWrite> = Register::new(0x0010_044c);
+/// Size of a doorbell page: log2 of its 4 KiB pages.
+///
 /// `DORQ_REG_PF_DPI_BIT_SHIFT` at 0x100450, one per PF. Known by: Linux, DPDK.
 pub const PF_DPI_BIT_SHIFT: Register<ReadWrite> = Register::new(0x0010_0450);
 /// `DORQ_REG_PF_WAKE_ALL` at 0x100504, one per PF. Known by: firmware init operations.
 pub const PF_WAKE_ALL: Register<ReadWrite> = Register::new(0x0010_0504);
+/// Lets the PF ring doorbells.
+///
 /// `DORQ_REG_PF_DB_ENABLE` at 0x100508, one per PF. Known by: Linux, DPDK.
 pub const PF_DB_ENABLE: Register<ReadWrite> = Register::new(0x0010_0508);
 /// `DORQ_REG_PF_DPM_ENABLE` at 0x100510, one per PF. Known by: Linux.
 pub const PF_DPM_ENABLE: Register<ReadWrite> = Register::new(0x0010_0510);
 /// `DORQ_REG_TAG1_ETHERTYPE` at 0x100884, one per port. Known by: firmware init operations.
 pub const TAG1_ETHERTYPE: Register<ReadWrite> = Register::new(0x0010_0884);
+/// How the outer tag is overridden.
+///
 /// `DORQ_REG_TAG1_OVRD_MODE` at 0x1008b4. Known by: Linux, DPDK.
 pub const TAG1_OVRD_MODE: Register<ReadWrite> = Register::new(0x0010_08b4);
 /// `DORQ_REG_PF_PCP` at 0x1008c4, one per PF. Known by: DPDK.
@@ -82,24 +96,38 @@ pub const L2_EDPM_TUNNEL_NGE_IP_EN_K2: Register<ReadWrite> = Register::new(0x001
 pub const L2_EDPM_TUNNEL_NGE_ETH_EN: Register<ReadWrite> = Register::new(0x0010_0930);
 /// `DORQ_REG_L2_EDPM_TUNNEL_NGE_ETH_EN_K2` at 0x100930, K2 only. Known by: Linux, DPDK.
 pub const L2_EDPM_TUNNEL_NGE_ETH_EN_K2: Register<ReadWrite> = Register::new(0x0010_0930);
+/// Doorbells of the PF that are queued.
+///
 /// `DORQ_REG_PF_USAGE_CNT` at 0x1009c0, one per PF. Known by: Linux, DPDK.
 pub const PF_USAGE_CNT: Register<ReadWrite> = Register::new(0x0010_09c0);
 /// `DORQ_REG_VF_USAGE_CNT` at 0x1009c4, one per VF. Known by: Linux, DPDK.
 pub const VF_USAGE_CNT: Register<ReadWrite> = Register::new(0x0010_09c4);
 /// `DORQ_REG_VF_USAGE_CNT_LIM` at 0x1009cc, one per PF. Known by: DPDK.
 pub const VF_USAGE_CNT_LIM: Register<ReadWrite> = Register::new(0x0010_09cc);
+/// The PF's doorbell queue has overflowed; doorbells are dropped until 0 is written.
+///
 /// `DORQ_REG_PF_OVFL_STICKY` at 0x1009d0, one per PF. Known by: Linux, DPDK.
 pub const PF_OVFL_STICKY: Register<ReadWrite> = Register::new(0x0010_09d0);
+/// Aborts direct packet mode while an overflow is handled.
+///
 /// `DORQ_REG_DPM_FORCE_ABORT` at 0x1009d8. Known by: Linux, DPDK.
 pub const DPM_FORCE_ABORT: Register<ReadWrite> = Register::new(0x0010_09d8);
+/// Address of the doorbell that was dropped.
+///
 /// `DORQ_REG_DB_DROP_DETAILS_ADDRESS` at 0x100a1c. Known by: Linux, DPDK.
 pub const DB_DROP_DETAILS_ADDRESS: Register<ReadWrite> = Register::new(0x0010_0a1c);
 /// `DORQ_REG_DB_DROP_DETAILS_REASON` at 0x100a20. Known by: Linux, DPDK.
 pub const DB_DROP_DETAILS_REASON: Register<ReadWrite> = Register::new(0x0010_0a20);
+/// The doorbell that was dropped: opaque function id 15:0, size in dwords 22:16.
+///
 /// `DORQ_REG_DB_DROP_DETAILS` at 0x100a24. Known by: Linux, DPDK.
 pub const DB_DROP_DETAILS: Register<ReadWrite> = Register::new(0x0010_0a24);
+/// Releases the details for the next dropped doorbell.
+///
 /// `DORQ_REG_DB_DROP_DETAILS_REL` at 0x100a28. Known by: Linux, DPDK.
 pub const DB_DROP_DETAILS_REL: Register<ReadWrite> = Register::new(0x0010_0a28);
+/// Why doorbells were dropped.
+///
 /// `DORQ_REG_DB_DROP_REASON` at 0x100a2c. Known by: Linux, DPDK.
 pub const DB_DROP_REASON: Register<ReadWrite> = Register::new(0x0010_0a2c);
 /// `DORQ_REG_DBG_SELECT` at 0x100ad0. Known by: Linux, DPDK.

@@ -4,12 +4,18 @@
 
 use crate::access::{ReadWrite, Register};
 
+/// The access that found no completer: address, direction, master.
+///
 /// `GRC_REG_TIMEOUT_ATTN_ACCESS_DATA_0` at 0x5004c. Known by: Linux, DPDK.
 pub const TIMEOUT_ATTN_ACCESS_DATA_0: Register<ReadWrite, timeout_attn_access_data_0::Register> =
     Register::new(0x0005_004c);
+/// The access that found no completer: PF, VF, privilege.
+///
 /// `GRC_REG_TIMEOUT_ATTN_ACCESS_DATA_1` at 0x50050. Known by: Linux, DPDK.
 pub const TIMEOUT_ATTN_ACCESS_DATA_1: Register<ReadWrite, timeout_attn_access_data_1::Register> =
     Register::new(0x0005_0050);
+/// A register access found no completer; 0 is written to take the next.
+///
 /// `GRC_REG_TIMEOUT_ATTN_ACCESS_VALID` at 0x50054. Known by: Linux, DPDK.
 pub const TIMEOUT_ATTN_ACCESS_VALID: Register<ReadWrite, timeout_attn_access_valid::Register> =
     Register::new(0x0005_0054);

@@ -4,6 +4,8 @@
 
 use crate::access::{ReadWrite, Register, RegisterArray};
 
+/// Switches of the whole block.
+///
 /// `IGU_REG_BLOCK_CONFIGURATION` at 0x180040. Known by: Linux, DPDK.
 pub const BLOCK_CONFIGURATION: Register<ReadWrite, block_configuration::Register> =
     Register::new(0x0018_0040);
@@ -11,34 +13,54 @@ pub const BLOCK_CONFIGURATION: Register<ReadWrite, block_configuration::Register
 pub const STATISTIC_NUM_VF_MSG_SENT: Register<ReadWrite> = Register::new(0x0018_0408);
 /// `IGU_REG_STATISTIC_NUM_OF_INTA_ASSERTED` at 0x18042c, one per PF. Known by: DPDK.
 pub const STATISTIC_NUM_OF_INTA_ASSERTED: Register<ReadWrite> = Register::new(0x0018_042c);
-/// Interrupt mode of the PF.
+/// Interrupt mode of the PF: 0x0b MSI-X, 0x1b MSI, 0x1d INTx, 0x09 polling, 0 off.
 ///
 /// `IGU_REG_PF_CONFIGURATION` at 0x180800, one per PF. Known by: Linux, DPDK, firmware init operations.
 pub const PF_CONFIGURATION: Register<ReadWrite, pf_configuration::Register> =
     Register::new(0x0018_0800);
+/// Interrupt mode of the VF, written by its PF while pretending to be the VF.
+///
 /// `IGU_REG_VF_CONFIGURATION` at 0x180804, one per VF. Known by: Linux, DPDK, firmware init operations.
 pub const VF_CONFIGURATION: Register<ReadWrite, vf_configuration::Register> =
     Register::new(0x0018_0804);
+/// Host address of the PF's attention block, low dword.
+///
 /// `IGU_REG_ATTN_MSG_ADDR_L` at 0x180820, one per PF. Known by: Linux, DPDK, firmware init operations.
 pub const ATTN_MSG_ADDR_L: Register<ReadWrite> = Register::new(0x0018_0820);
+/// Host address of the PF's attention block, high dword.
+///
 /// `IGU_REG_ATTN_MSG_ADDR_H` at 0x180824, one per PF. Known by: Linux, DPDK, firmware init operations.
 pub const ATTN_MSG_ADDR_H: Register<ReadWrite> = Register::new(0x0018_0824);
+/// Attention lines whose rise is reported.
+///
 /// `IGU_REG_LEADING_EDGE_LATCH` at 0x18082c, one per PF. Known by: Linux, DPDK, firmware init operations.
 pub const LEADING_EDGE_LATCH: Register<ReadWrite> = Register::new(0x0018_082c);
+/// Attention lines whose fall is reported.
+///
 /// `IGU_REG_TRAILING_EDGE_LATCH` at 0x180830, one per PF. Known by: Linux, DPDK, firmware init operations.
 pub const TRAILING_EDGE_LATCH: Register<ReadWrite> = Register::new(0x0018_0830);
 /// `IGU_REG_ATTENTION_ACK_BITS` at 0x180838, one per PF. Known by: DPDK.
 pub const ATTENTION_ACK_BITS: Register<ReadWrite> = Register::new(0x0018_0838);
+/// Attention lines that raise an interrupt.
+///
 /// `IGU_REG_ATTENTION_ENABLE` at 0x18083c, one per PF. Known by: Linux, DPDK.
 pub const ATTENTION_ENABLE: Register<ReadWrite> = Register::new(0x0018_083c);
+/// Data of a command by registers; bit 27 set or clear and bit 31 make it a cleanup.
+///
 /// `IGU_REG_COMMAND_REG_32LSB_DATA` at 0x180840, one per PF. Known by: Linux, DPDK.
 pub const COMMAND_REG_32LSB_DATA: Register<ReadWrite, command_reg_32lsb_data::Register> =
     Register::new(0x0018_0840);
+/// Starts a command by registers: opaque function id, command index, direction.
+///
 /// `IGU_REG_COMMAND_REG_CTRL` at 0x180848. Known by: Linux, DPDK.
 pub const COMMAND_REG_CTRL: Register<ReadWrite, command_reg_ctrl::Register> =
     Register::new(0x0018_0848);
+/// One bit per status block: a write is on its way.
+///
 /// `IGU_REG_WRITE_DONE_PENDING` at 0x180900. Known by: Linux, DPDK.
 pub const WRITE_DONE_PENDING: RegisterArray<ReadWrite> = RegisterArray::new(0x0018_0900, 4, 9, 12);
+/// One bit per status block: state after a cleanup.
+///
 /// `IGU_REG_CLEANUP_STATUS_0` at 0x180980. Known by: Linux, DPDK.
 pub const CLEANUP_STATUS_0: RegisterArray<ReadWrite> = RegisterArray::new(0x0018_0980, 4, 9, 12);
 /// `IGU_REG_CLEANUP_STATUS_1` at 0x180a00. Known by: Linux, DPDK.
@@ -51,6 +73,8 @@ pub const CLEANUP_STATUS_3: Register<ReadWrite> = Register::new(0x0018_0b00);
 pub const CLEANUP_STATUS_4: Register<ReadWrite> = Register::new(0x0018_0b80);
 /// `IGU_REG_PBA_STS_PF` at 0x180d20, one per PF. Known by: DPDK.
 pub const PBA_STS_PF: RegisterArray<ReadWrite> = RegisterArray::new(0x0018_0d20, 4, 5, 5);
+/// Cleans the PF's state when 1 is written.
+///
 /// `IGU_REG_PF_FUNCTIONAL_CLEANUP` at 0x181210. Known by: DPDK.
 pub const PF_FUNCTIONAL_CLEANUP: Register<ReadWrite> = Register::new(0x0018_1210);
 /// `IGU_REG_ERROR_HANDLING_MEMORY` at 0x181520. Known by: Linux, DPDK.
@@ -67,10 +91,16 @@ pub const DBG_SHIFT: Register<ReadWrite> = Register::new(0x0018_1580);
 pub const DBG_FORCE_VALID: Register<ReadWrite> = Register::new(0x0018_1584);
 /// `IGU_REG_DBG_FORCE_FRAME` at 0x181588. Known by: Linux, DPDK.
 pub const DBG_FORCE_FRAME: Register<ReadWrite> = Register::new(0x0018_1588);
+/// Producer of each status block.
+///
 /// `IGU_REG_PRODUCER_MEMORY` at 0x182000. Known by: Linux, DPDK.
 pub const PRODUCER_MEMORY: RegisterArray<ReadWrite> = RegisterArray::new(0x0018_2000, 4, 296, 384);
+/// Consumer of each status block.
+///
 /// `IGU_REG_CONSUMER_MEM` at 0x183000. Known by: Linux, DPDK.
 pub const CONSUMER_MEM: RegisterArray<ReadWrite> = RegisterArray::new(0x0018_3000, 4, 296, 384);
+/// Which function and vector each status block belongs to.
+///
 /// `IGU_REG_MAPPING_MEMORY` at 0x184000. Known by: Linux, DPDK.
 pub const MAPPING_MEMORY: RegisterArray<ReadWrite, mapping_memory::Register> =
     RegisterArray::new(0x0018_4000, 4, 288, 368);

@@ -4,20 +4,32 @@
 
 use crate::access::{ReadWrite, Register, RegisterArray};
 
+/// Mode of the management CPU.
+///
 /// `MCP_REG_CPU_MODE` at 0xe05000. Known by: Linux, DPDK.
 pub const CPU_MODE: Register<ReadWrite, cpu_mode::Register> = Register::new(0x00e0_5000);
+/// State of the management CPU; writing all ones clears it.
+///
 /// `MCP_REG_CPU_STATE` at 0xe05004. Known by: Linux, DPDK.
 pub const CPU_STATE: Register<ReadWrite, cpu_state::Register> = Register::new(0x00e0_5004);
+/// Event mask of the management CPU.
+///
 /// `MCP_REG_CPU_EVENT_MASK` at 0xe05008. Known by: Linux, DPDK.
 pub const CPU_EVENT_MASK: Register<ReadWrite> = Register::new(0x00e0_5008);
+/// Where the management CPU is; sampled when it hangs.
+///
 /// `MCP_REG_CPU_PROGRAM_COUNTER` at 0xe0501c. Known by: Linux, DPDK.
 pub const CPU_PROGRAM_COUNTER: Register<ReadWrite> = Register::new(0x00e0_501c);
 /// `MCP_REG_CPU_REG_FILE` at 0xe05200. Known by: Linux, DPDK.
 pub const CPU_REG_FILE: RegisterArray<ReadWrite> = RegisterArray::new(0x00e0_5200, 4, 32, 32);
 /// `MCP_REG_CACHE_PAGING_ENABLE` at 0xe06304. Known by: DPDK.
 pub const CACHE_PAGING_ENABLE: Register<ReadWrite> = Register::new(0x00e0_6304);
+/// Flash size: 1 << (value + 17) bytes.
+///
 /// `MCP_REG_NVM_CFG4` at 0xe0642c. Known by: Linux, DPDK.
 pub const NVM_CFG4: Register<ReadWrite, nvm_cfg4::Register> = Register::new(0x00e0_642c);
+/// Scratchpad with the shared memory; 0x28000 bytes of it exist.
+///
 /// `MCP_REG_SCRATCH` at 0xe20000. Known by: Linux, DPDK.
 pub const SCRATCH: RegisterArray<ReadWrite> = RegisterArray::new(0x00e2_0000, 4, 57344, 57344);
 

@@ -14,16 +14,26 @@ pub const RESET_PL_PDA_VMAIN_1: Register<ReadWrite> = Register::new(0x0000_8070)
 pub const RESET_PL_PDA_VMAIN_2: Register<ReadWrite> = Register::new(0x0000_8080);
 /// `MISC_REG_RESET_PL_PDA_VAUX` at 0x8090. Known by: Linux, DPDK.
 pub const RESET_PL_PDA_VAUX: Register<ReadWrite> = Register::new(0x0000_8090);
+/// General attentions; every second one is raised by the management firmware for a PF.
+///
 /// `MISC_REG_AEU_GENERAL_ATTN_0` at 0x8400. Known by: Linux, DPDK.
 pub const AEU_GENERAL_ATTN_0: RegisterArray<ReadWrite> = RegisterArray::new(0x0000_8400, 4, 36, 36);
+/// General attention of a firmware assert.
+///
 /// `MISC_REG_AEU_GENERAL_ATTN_32` at 0x8480. Known by: Linux.
 pub const AEU_GENERAL_ATTN_32: Register<ReadWrite> = Register::new(0x0000_8480);
+/// General attention that asks for a recovery.
+///
 /// `MISC_REG_AEU_GENERAL_ATTN_35` at 0x848c. Known by: Linux, DPDK.
 pub const AEU_GENERAL_ATTN_35: Register<ReadWrite> = Register::new(0x0000_848c);
+/// Attention groups that reach the IGU.
+///
 /// `MISC_REG_AEU_MASK_ATTN_IGU` at 0x8494. Known by: Linux, DPDK.
 pub const AEU_MASK_ATTN_IGU: Register<ReadWrite> = Register::new(0x0000_8494);
 /// `MISC_REG_AEU_MASK_ATTN_MCP` at 0x8498. Known by: DPDK.
 pub const AEU_MASK_ATTN_MCP: Register<ReadWrite> = Register::new(0x0000_8498);
+/// Attention sources by group: 8 groups of 9 registers.
+///
 /// `MISC_REG_AEU_ENABLE1_IGU_OUT_0` at 0x849c. Known by: Linux, DPDK.
 pub const AEU_ENABLE1_IGU_OUT_0: RegisterArray<ReadWrite> =
     RegisterArray::new(0x0000_849c, 4, 72, 72);
@@ -68,6 +78,8 @@ pub const AEU_ENABLE1_MCP_OUT_0: Register<ReadWrite, aeu_enable1_mcp_out_0::Regi
 /// `MISC_REG_AEU_ENABLE1_GLB_UNC_ERR` at 0x8748. Known by: DPDK.
 pub const AEU_ENABLE1_GLB_UNC_ERR: Register<ReadWrite, aeu_enable1_glb_unc_err::Register> =
     Register::new(0x0000_8748);
+/// Attention sources that are active, 9 registers.
+///
 /// `MISC_REG_AEU_AFTER_INVERT_1_IGU` at 0x87b4. Known by: Linux, DPDK.
 pub const AEU_AFTER_INVERT_1_IGU: RegisterArray<ReadWrite> =
     RegisterArray::new(0x0000_87b4, 4, 9, 9);
@@ -76,6 +88,8 @@ pub const AEU_SYS_KILL_BEHAVIOR: Register<ReadWrite> = Register::new(0x0000_8800
 /// `MISC_REG_AEU_GENERAL_MASK` at 0x8828. Known by: DPDK.
 pub const AEU_GENERAL_MASK: Register<ReadWrite, aeu_general_mask::Register> =
     Register::new(0x0000_8828);
+/// Ports of the engine: 0 one, 1 two, 2 four.
+///
 /// `MISC_REG_PORT_MODE` at 0x8c00. Known by: Linux, DPDK.
 pub const PORT_MODE: Register<ReadWrite> = Register::new(0x0000_8c00);
 /// `MISC_REG_XMAC_PHY_PORT_MODE` at 0x8c04. Known by: DPDK.
@@ -92,8 +106,12 @@ pub const OPTE_MODE: Register<ReadWrite> = Register::new(0x0000_8c0c);
 pub const CLK_100G_MODE: Register<ReadWrite> = Register::new(0x0000_8c10);
 /// `MISC_REG_BLOCK_256B_EN` at 0x8c14. Known by: Linux, DPDK.
 pub const BLOCK_256B_EN: Register<ReadWrite> = Register::new(0x0000_8c14);
+/// Place of the section table, without its upper bits; 0 when no management firmware runs.
+///
 /// `MISC_REG_SHARED_MEM_ADDR` at 0x8c20. Known by: Linux, DPDK.
 pub const SHARED_MEM_ADDR: Register<ReadWrite> = Register::new(0x0000_8c20);
+/// Address of the NVM configuration; 0 when there is none.
+///
 /// `MISC_REG_GEN_PURP_CR0` at 0x8c80. Known by: Linux, DPDK.
 pub const GEN_PURP_CR0: Register<ReadWrite> = Register::new(0x0000_8c80);
 

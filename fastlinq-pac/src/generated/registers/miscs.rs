@@ -14,22 +14,36 @@ pub const CLK_100G_MODE: Register<ReadWrite> = Register::new(0x0000_9070);
 pub const BLOCK_256B_EN: Register<ReadWrite> = Register::new(0x0000_9074);
 /// `MISCS_REG_RESET_PL_HV_2_K2` at 0x9150, K2 only. Known by: DPDK.
 pub const RESET_PL_HV_2_K2: Register<ReadWrite> = Register::new(0x0000_9150);
+/// Counts restarts of the management firmware.
+///
 /// `MISCS_REG_GENERIC_POR_0` at 0x96d4. Known by: Linux, DPDK.
 pub const GENERIC_POR_0: Register<ReadWrite> = Register::new(0x0000_96d4);
+/// Functions that are hidden from the host.
+///
 /// `MISCS_REG_FUNCTION_HIDE` at 0x96f0. Known by: Linux, DPDK.
 pub const FUNCTION_HIDE: Register<ReadWrite, function_hide::Register> = Register::new(0x0000_96f0);
 /// `MISCS_REG_FUNCTION_HIDE_BB_K2` at 0x96f0. Known by: DPDK.
 pub const FUNCTION_HIDE_BB_K2: Register<ReadWrite> = Register::new(0x0000_96f0);
+/// A set bit makes that PF drive both engines.
+///
 /// `MISCS_REG_CMT_ENABLED_FOR_PAIR` at 0x971c. Known by: Linux, DPDK.
 pub const CMT_ENABLED_FOR_PAIR: Register<ReadWrite> = Register::new(0x0000_971c);
 /// `MISCS_REG_PLL_MAIN_CTRL_4` at 0x974c. Known by: DPDK.
 pub const PLL_MAIN_CTRL_4: Register<ReadWrite> = Register::new(0x0000_974c);
+/// Chip number.
+///
 /// `MISCS_REG_CHIP_NUM` at 0x976c. Known by: Linux, DPDK.
 pub const CHIP_NUM: Register<ReadWrite, chip_num::Register> = Register::new(0x0000_976c);
+/// Chip revision; BB must have 1.
+///
 /// `MISCS_REG_CHIP_REV` at 0x9770. Known by: Linux, DPDK.
 pub const CHIP_REV: Register<ReadWrite, chip_rev::Register> = Register::new(0x0000_9770);
+/// Metal revision.
+///
 /// `MISCS_REG_CHIP_METAL` at 0x9774. Known by: Linux, DPDK.
 pub const CHIP_METAL: Register<ReadWrite, chip_metal::Register> = Register::new(0x0000_9774);
+/// Bond id.
+///
 /// `MISCS_REG_CHIP_TEST_REG` at 0x9778. Known by: Linux, DPDK.
 pub const CHIP_TEST_REG: Register<ReadWrite, chip_test_reg::Register> = Register::new(0x0000_9778);
 /// `MISCS_REG_ECO_RESERVED` at 0x97b4. Known by: DPDK.

@@ -14,15 +14,21 @@ pub const TIMESYNC_GEN_REG_BB: Register<ReadWrite> = Register::new(0x0050_0d00);
 pub const STORM_OUT_EN: Register<ReadWrite> = Register::new(0x0050_0e08);
 /// `NIG_REG_RX_BRB_OUT_EN` at 0x500e18, one per port. Known by: Linux, DPDK.
 pub const RX_BRB_OUT_EN: Register<ReadWrite> = Register::new(0x0050_0e18);
+/// Tunnels that are recognised.
+///
 /// `NIG_REG_ENC_TYPE_ENABLE` at 0x501058, one per port. Known by: Linux, DPDK.
 pub const ENC_TYPE_ENABLE: Register<ReadWrite, enc_type_enable::Register> =
     Register::new(0x0050_1058);
+/// UDP port of VXLAN.
+///
 /// `NIG_REG_VXLAN_CTRL` at 0x50105c, one per port. Known by: Linux, DPDK.
 pub const VXLAN_CTRL: Register<ReadWrite> = Register::new(0x0050_105c);
 /// `NIG_REG_VXLAN_PORT` at 0x50105c, one per port. Known by: DPDK.
 pub const VXLAN_PORT: Register<ReadWrite> = Register::new(0x0050_105c);
 /// `NIG_REG_BRB_GATE_DNTFWD_PORT` at 0x5011e8, one per port. Known by: firmware init operations.
 pub const BRB_GATE_DNTFWD_PORT: Register<ReadWrite> = Register::new(0x0050_11e8);
+/// Keeps received frames from the PF: 0 open, 1 closed.
+///
 /// `NIG_REG_RX_LLH_BRB_GATE_DNTFWD_PERPF` at 0x5011f4, one per PF. Known by: Linux, DPDK.
 pub const RX_LLH_BRB_GATE_DNTFWD_PERPF: Register<ReadWrite> = Register::new(0x0050_11f4);
 /// `NIG_REG_LB_BRBRATELIMIT_CTRL` at 0x50150c, one per port. Known by: DPDK.
@@ -105,6 +111,8 @@ pub const TX_PTP_TS_MSB_ERR: Register<ReadWrite> = Register::new(0x0050_1958);
 pub const LLH_CLS_TYPE_DUALMODE: Register<ReadWrite> = Register::new(0x0050_1964);
 /// `NIG_REG_LLH_TAGMAC_DEF_PF_VECTOR` at 0x50196c, one per port. Known by: Linux, DPDK.
 pub const LLH_TAGMAC_DEF_PF_VECTOR: Register<ReadWrite> = Register::new(0x0050_196c);
+/// The PF behind each port-relative PF.
+///
 /// `NIG_REG_LLH_PPFID2PFID_TBL_0` at 0x501970, one per port. Known by: Linux, DPDK.
 pub const LLH_PPFID2PFID_TBL_0: RegisterArray<ReadWrite> = RegisterArray::new(0x0050_1970, 4, 8, 8);
 /// `NIG_REG_OUTER_TAG_VALUE_LIST0` at 0x501990, one per port. Known by: firmware init operations.
@@ -115,35 +123,51 @@ pub const OUTER_TAG_VALUE_LIST1: Register<ReadWrite> = Register::new(0x0050_1994
 pub const OUTER_TAG_VALUE_LIST2: Register<ReadWrite> = Register::new(0x0050_1998);
 /// `NIG_REG_OUTER_TAG_VALUE_LIST3` at 0x50199c, one per port. Known by: firmware init operations.
 pub const OUTER_TAG_VALUE_LIST3: Register<ReadWrite> = Register::new(0x0050_199c);
+/// How the PF is classified: 1 by MAC address.
+///
 /// `NIG_REG_LLH_FUNC_TAGMAC_CLS_TYPE` at 0x5019a4, one per port and PF. Known by: firmware init operations.
 pub const LLH_FUNC_TAGMAC_CLS_TYPE: Register<ReadWrite> = Register::new(0x0050_19a4);
+/// Outer tags that the PF is classified by.
+///
 /// `NIG_REG_LLH_FUNC_TAG_EN` at 0x5019b0, one per port and PF. Known by: Linux, DPDK, firmware init operations.
 pub const LLH_FUNC_TAG_EN: RegisterArray<ReadWrite> = RegisterArray::new(0x0050_19b0, 4, 4, 4);
+/// Values of the outer tags that the PF is classified by.
+///
 /// `NIG_REG_LLH_FUNC_TAG_VALUE` at 0x5019d0, one per port and PF. Known by: Linux, DPDK, firmware init operations.
 pub const LLH_FUNC_TAG_VALUE: RegisterArray<ReadWrite> = RegisterArray::new(0x0050_19d0, 4, 4, 4);
+/// Value of each filter: a MAC address or a protocol, one 64-bit line each.
+///
 /// `NIG_REG_LLH_FUNC_FILTER_VALUE` at 0x501a00, one per port and PF, wide: written by DMA only. Known by: Linux, DPDK, firmware init operations.
 pub const LLH_FUNC_FILTER_VALUE: RegisterArray<ReadWrite> =
     RegisterArray::new(0x0050_1a00, 8, 16, 16);
 /// `NIG_REG_LLH_FUNC_FILTER_VALUE_BB_K2` at 0x501a00, one per port and PF, wide: written by DMA only. Known by: DPDK.
 pub const LLH_FUNC_FILTER_VALUE_BB_K2: RegisterArray<ReadWrite> =
     RegisterArray::new(0x0050_1a00, 8, 16, 16);
+/// Filters of the PF that are on.
+///
 /// `NIG_REG_LLH_FUNC_FILTER_EN` at 0x501a80, one per port and PF. Known by: Linux, DPDK, firmware init operations.
 pub const LLH_FUNC_FILTER_EN: RegisterArray<ReadWrite> = RegisterArray::new(0x0050_1a80, 4, 16, 16);
 /// `NIG_REG_LLH_FUNC_FILTER_EN_BB_K2` at 0x501a80, one per port and PF. Known by: DPDK.
 pub const LLH_FUNC_FILTER_EN_BB_K2: RegisterArray<ReadWrite> =
     RegisterArray::new(0x0050_1a80, 4, 16, 16);
+/// Kind of each filter: 0 MAC address, 1 protocol.
+///
 /// `NIG_REG_LLH_FUNC_FILTER_MODE` at 0x501ac0, one per port and PF. Known by: Linux, DPDK, firmware init operations.
 pub const LLH_FUNC_FILTER_MODE: RegisterArray<ReadWrite> =
     RegisterArray::new(0x0050_1ac0, 4, 16, 16);
 /// `NIG_REG_LLH_FUNC_FILTER_MODE_BB_K2` at 0x501ac0, one per port and PF. Known by: DPDK.
 pub const LLH_FUNC_FILTER_MODE_BB_K2: RegisterArray<ReadWrite> =
     RegisterArray::new(0x0050_1ac0, 4, 16, 16);
+/// Which protocol field each filter looks at.
+///
 /// `NIG_REG_LLH_FUNC_FILTER_PROTOCOL_TYPE` at 0x501b00, one per port and PF. Known by: Linux, DPDK, firmware init operations.
 pub const LLH_FUNC_FILTER_PROTOCOL_TYPE: RegisterArray<ReadWrite> =
     RegisterArray::new(0x0050_1b00, 4, 16, 16);
 /// `NIG_REG_LLH_FUNC_FILTER_PROTOCOL_TYPE_BB_K2` at 0x501b00, one per port and PF. Known by: DPDK.
 pub const LLH_FUNC_FILTER_PROTOCOL_TYPE_BB_K2: RegisterArray<ReadWrite> =
     RegisterArray::new(0x0050_1b00, 4, 16, 16);
+/// Which header each filter looks at: outer or inner.
+///
 /// `NIG_REG_LLH_FUNC_FILTER_HDR_SEL` at 0x501b40, one per port and PF. Known by: Linux, DPDK, firmware init operations.
 pub const LLH_FUNC_FILTER_HDR_SEL: RegisterArray<ReadWrite> =
     RegisterArray::new(0x0050_1b40, 4, 16, 16);
@@ -151,6 +175,8 @@ pub const LLH_FUNC_FILTER_HDR_SEL: RegisterArray<ReadWrite> =
 pub const LLH_ENG_CLS_TCP_4_TUPLE_SEARCH: Register<ReadWrite> = Register::new(0x0050_1b84);
 /// `NIG_REG_LLH_ENG_CLS_ENG_ID_TBL` at 0x501b90, wide: written by DMA only. Known by: Linux, DPDK.
 pub const LLH_ENG_CLS_ENG_ID_TBL: Register<ReadWrite> = Register::new(0x0050_1b90);
+/// Bits of a RoCE queue pair number that choose the engine.
+///
 /// `NIG_REG_LLH_ENG_CLS_ROCE_QP_SEL` at 0x501b98. Known by: Linux, DPDK.
 pub const LLH_ENG_CLS_ROCE_QP_SEL: Register<ReadWrite> = Register::new(0x0050_1b98);
 /// `NIG_REG_FLOWCTRL_MODE` at 0x501ba0, one per port. Known by: DPDK.
@@ -214,15 +240,23 @@ pub const TSGEN_DRIFT_CNTR_CONF: Register<ReadWrite> = Register::new(0x0050_88dc
 pub const ROCE_DUPLICATE_TO_HOST: Register<ReadWrite> = Register::new(0x0050_88f0);
 /// `NIG_REG_DSCP_TO_TC_MAP_ENABLE` at 0x5088f8, one per port and PF. Known by: DPDK.
 pub const DSCP_TO_TC_MAP_ENABLE: Register<ReadWrite> = Register::new(0x0050_88f8);
+/// The engine of each port-relative PF, where one function has both.
+///
 /// `NIG_REG_PPF_TO_ENGINE_SEL` at 0x508900. Known by: Linux, DPDK, firmware init operations.
 pub const PPF_TO_ENGINE_SEL: RegisterArray<ReadWrite, ppf_to_engine_sel::Register> =
     RegisterArray::new(0x0050_8900, 4, 8, 8);
+/// Recognises GENEVE with an inner IP header.
+///
 /// `NIG_REG_NGE_IP_ENABLE` at 0x508b28, one per port. Known by: Linux, DPDK.
 pub const NGE_IP_ENABLE: Register<ReadWrite> = Register::new(0x0050_8b28);
+/// Recognises GENEVE with an inner Ethernet header.
+///
 /// `NIG_REG_NGE_ETH_ENABLE` at 0x508b2c, one per port. Known by: Linux, DPDK.
 pub const NGE_ETH_ENABLE: Register<ReadWrite> = Register::new(0x0050_8b2c);
 /// `NIG_REG_NGE_COMP_VER` at 0x508b30, one per port. Known by: Linux, DPDK.
 pub const NGE_COMP_VER: Register<ReadWrite> = Register::new(0x0050_8b30);
+/// UDP port of GENEVE.
+///
 /// `NIG_REG_NGE_PORT` at 0x508b38, one per port. Known by: Linux, DPDK.
 pub const NGE_PORT: Register<ReadWrite> = Register::new(0x0050_8b38);
 /// `NIG_REG_TSGEN_FREECNT_UPDATE_K2` at 0x509008, K2 only. Known by: Linux.

@@ -18,8 +18,12 @@ pub const DBG_FORCE_VALID: Register<ReadWrite> = Register::new(0x00d8_006c);
 pub const DBG_FORCE_FRAME: Register<ReadWrite> = Register::new(0x00d8_0070);
 /// `PBF_REG_TAG_ETHERTYPE_0` at 0xd80480. Known by: firmware init operations.
 pub const TAG_ETHERTYPE_0: Register<ReadWrite> = Register::new(0x00d8_0480);
+/// UDP port of VXLAN.
+///
 /// `PBF_REG_VXLAN_PORT` at 0xd80518, one per port. Known by: Linux, DPDK.
 pub const VXLAN_PORT: Register<ReadWrite> = Register::new(0x00d8_0518);
+/// UDP port of GENEVE.
+///
 /// `PBF_REG_NGE_PORT` at 0xd8051c, one per port. Known by: Linux, DPDK.
 pub const NGE_PORT: Register<ReadWrite> = Register::new(0x00d8_051c);
 /// `PBF_REG_NGE_COMP_VER` at 0xd80524, one per port. Known by: Linux, DPDK.

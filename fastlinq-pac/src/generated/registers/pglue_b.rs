@@ -31,33 +31,57 @@ pub const SR_IOV_DISABLED_REQUEST_CLR: Register<ReadWrite> = Register::new(0x002
 /// `PGLUE_B_REG_WAS_ERROR_VF_31_0_CLR` at 0x2aa118. Known by: Linux, DPDK.
 pub const WAS_ERROR_VF_31_0_CLR: RegisterArray<ReadWrite> =
     RegisterArray::new(0x002a_a118, 4, 4, 6);
+/// Clears the sticky error of the PFs whose bits are written as 1.
+///
 /// `PGLUE_B_REG_WAS_ERROR_PF_31_0_CLR` at 0x2aa138. Known by: Linux, DPDK.
 pub const WAS_ERROR_PF_31_0_CLR: Register<ReadWrite> = Register::new(0x002a_a138);
+/// Address of the write to host memory that was blocked, low dword.
+///
 /// `PGLUE_B_REG_TX_ERR_WR_ADD_31_0` at 0x2aa144. Known by: Linux, DPDK.
 pub const TX_ERR_WR_ADD_31_0: Register<ReadWrite> = Register::new(0x002a_a144);
+/// Address of the write to host memory that was blocked, high dword.
+///
 /// `PGLUE_B_REG_TX_ERR_WR_ADD_63_32` at 0x2aa148. Known by: Linux, DPDK.
 pub const TX_ERR_WR_ADD_63_32: Register<ReadWrite> = Register::new(0x002a_a148);
+/// Who wrote to host memory and was blocked.
+///
 /// `PGLUE_B_REG_TX_ERR_WR_DETAILS` at 0x2aa14c. Known by: Linux, DPDK.
 pub const TX_ERR_WR_DETAILS: Register<ReadWrite, tx_err_wr_details::Register> =
     Register::new(0x002a_a14c);
+/// Why a write to host memory was blocked.
+///
 /// `PGLUE_B_REG_TX_ERR_WR_DETAILS2` at 0x2aa150. Known by: Linux, DPDK.
 pub const TX_ERR_WR_DETAILS2: Register<ReadWrite, tx_err_wr_details2::Register> =
     Register::new(0x002a_a150);
+/// Address of the read of host memory that was blocked, low dword.
+///
 /// `PGLUE_B_REG_TX_ERR_RD_ADD_31_0` at 0x2aa154. Known by: Linux, DPDK.
 pub const TX_ERR_RD_ADD_31_0: Register<ReadWrite> = Register::new(0x002a_a154);
+/// Address of the read of host memory that was blocked, high dword.
+///
 /// `PGLUE_B_REG_TX_ERR_RD_ADD_63_32` at 0x2aa158. Known by: Linux, DPDK.
 pub const TX_ERR_RD_ADD_63_32: Register<ReadWrite> = Register::new(0x002a_a158);
+/// Who read host memory and was blocked.
+///
 /// `PGLUE_B_REG_TX_ERR_RD_DETAILS` at 0x2aa15c. Known by: Linux, DPDK.
 pub const TX_ERR_RD_DETAILS: Register<ReadWrite, tx_err_rd_details::Register> =
     Register::new(0x002a_a15c);
+/// Why a read of host memory was blocked.
+///
 /// `PGLUE_B_REG_TX_ERR_RD_DETAILS2` at 0x2aa160. Known by: Linux, DPDK.
 pub const TX_ERR_RD_DETAILS2: Register<ReadWrite, tx_err_rd_details2::Register> =
     Register::new(0x002a_a160);
+/// An incorrect completion was sent.
+///
 /// `PGLUE_B_REG_TX_ERR_WR_DETAILS_ICPL` at 0x2aa164. Known by: Linux, DPDK.
 pub const TX_ERR_WR_DETAILS_ICPL: Register<ReadWrite, tx_err_wr_details_icpl::Register> =
     Register::new(0x002a_a164);
+/// Lets the PF reach host memory; reads as written once it has taken effect.
+///
 /// `PGLUE_B_REG_INTERNAL_PFID_ENABLE_MASTER` at 0x2aa16c, one per PF. Known by: Linux, DPDK.
 pub const INTERNAL_PFID_ENABLE_MASTER: Register<ReadWrite> = Register::new(0x002a_a16c);
+/// Lets the host read from the PF.
+///
 /// `PGLUE_B_REG_INTERNAL_PFID_ENABLE_TARGET_READ` at 0x2aa174, one per PF. Known by: Linux, DPDK.
 pub const INTERNAL_PFID_ENABLE_TARGET_READ: Register<ReadWrite> = Register::new(0x002a_a174);
 /// `PGLUE_B_REG_MSDM_OFFSET_MASK_B` at 0x2aa1c0. Known by: DPDK.
@@ -68,6 +92,8 @@ pub const B_MSDM_OFFSET_MASK_B: Register<ReadWrite> = Register::new(0x002a_a1c0)
 pub const MSDM_VF_SHIFT_B: Register<ReadWrite> = Register::new(0x002a_a1c4);
 /// `PGLUE_REG_B_MSDM_VF_SHIFT_B` at 0x2aa1c4. Known by: firmware init operations.
 pub const B_MSDM_VF_SHIFT_B: Register<ReadWrite> = Register::new(0x002a_a1c4);
+/// Clears latched errors.
+///
 /// `PGLUE_B_REG_LATCHED_ERRORS_CLR` at 0x2aa3bc. Known by: Linux, DPDK.
 pub const LATCHED_ERRORS_CLR: Register<ReadWrite> = Register::new(0x002a_a3bc);
 /// `PGLUE_B_REG_PGL_ADDR_88_F0` at 0x2aa404, one per PF. Known by: DPDK.
@@ -90,25 +116,37 @@ pub const PGL_ADDR_94_F0_BB: Register<ReadWrite> = Register::new(0x002a_a410);
 pub const MASTER_ZLR_ERR_ADD_31_0: Register<ReadWrite> = Register::new(0x002a_a544);
 /// `PGLUE_B_REG_MASTER_ZLR_ERR_ADD_63_32` at 0x2aa548. Known by: Linux, DPDK.
 pub const MASTER_ZLR_ERR_ADD_63_32: Register<ReadWrite> = Register::new(0x002a_a548);
+/// A zero-length read failed.
+///
 /// `PGLUE_B_REG_MASTER_ZLR_ERR_DETAILS` at 0x2aa54c. Known by: Linux, DPDK.
 pub const MASTER_ZLR_ERR_DETAILS: Register<ReadWrite, master_zlr_err_details::Register> =
     Register::new(0x002a_a54c);
 /// `PGLUE_B_REG_MASTER_DISCARD_NBLOCK` at 0x2aa58c. Known by: DPDK.
 pub const MASTER_DISCARD_NBLOCK: Register<ReadWrite> = Register::new(0x002a_a58c);
+/// Puts the requester's client into PCIe tags.
+///
 /// `PGLUE_B_REG_USE_CLIENTID_IN_TAG` at 0x2aae04. Known by: Linux, DPDK.
 pub const USE_CLIENTID_IN_TAG: Register<ReadWrite> = Register::new(0x002a_ae04);
+/// Pads writes to whole cache lines.
+///
 /// `PGLUE_B_REG_MASTER_WRITE_PAD_ENABLE` at 0x2aae30. Known by: Linux, DPDK.
 pub const MASTER_WRITE_PAD_ENABLE: Register<ReadWrite> = Register::new(0x002a_ae30);
 /// `PGLUE_REG_B_CACHE_LINE_SIZE` at 0x2aae34. Known by: firmware init operations.
 pub const B_CACHE_LINE_SIZE: Register<ReadWrite> = Register::new(0x002a_ae34);
+/// Size of BAR0: 1 << (value + 15) bytes, 0 unknown.
+///
 /// `PGLUE_B_REG_PF_BAR0_SIZE` at 0x2aae60, one per PF. Known by: Linux, DPDK.
 pub const PF_BAR0_SIZE: Register<ReadWrite> = Register::new(0x002a_ae60);
 /// `PGLUE_REG_B_PF_BAR0_SIZE` at 0x2aae60, one per PF. Known by: firmware init operations.
 pub const B_PF_BAR0_SIZE: Register<ReadWrite> = Register::new(0x002a_ae60);
+/// Size of the doorbell BAR: 1 << (value + 15) bytes, 0 unknown.
+///
 /// `PGLUE_B_REG_PF_BAR1_SIZE` at 0x2aae64, one per PF. Known by: Linux, DPDK.
 pub const PF_BAR1_SIZE: Register<ReadWrite> = Register::new(0x002a_ae64);
 /// `PGLUE_REG_B_PF_BAR1_SIZE` at 0x2aae64, one per PF. Known by: firmware init operations.
 pub const B_PF_BAR1_SIZE: Register<ReadWrite> = Register::new(0x002a_ae64);
+/// Size of a VF's doorbell BAR: 1 << (value + 15) bytes, 0 unknown.
+///
 /// `PGLUE_B_REG_VF_BAR1_SIZE` at 0x2aae68, one per PF. Known by: Linux, DPDK.
 pub const VF_BAR1_SIZE: Register<ReadWrite> = Register::new(0x002a_ae68);
 /// `PGLUE_REG_B_VF_BAR1_SIZE` at 0x2aae68, one per PF. Known by: firmware init operations.
@@ -119,6 +157,8 @@ pub const VF_ILT_ERR_ADD_31_0: Register<ReadWrite> = Register::new(0x002a_ae74);
 pub const VF_ILT_ERR_ADD_63_32: Register<ReadWrite> = Register::new(0x002a_ae78);
 /// `PGLUE_B_REG_VF_ILT_ERR_DETAILS` at 0x2aae7c. Known by: Linux, DPDK.
 pub const VF_ILT_ERR_DETAILS: Register<ReadWrite> = Register::new(0x002a_ae7c);
+/// A VF missed its translation.
+///
 /// `PGLUE_B_REG_VF_ILT_ERR_DETAILS2` at 0x2aae80. Known by: Linux, DPDK.
 pub const VF_ILT_ERR_DETAILS2: Register<ReadWrite, vf_ilt_err_details2::Register> =
     Register::new(0x002a_ae80);

@@ -16,14 +16,24 @@ pub const TASK_ID_MAX_INITIATOR_VF: Register<ReadWrite> = Register::new(0x001f_0
 pub const TASK_ID_MAX_TARGET_PF: Register<ReadWrite> = Register::new(0x001f_0170);
 /// `PRS_REG_TASK_ID_MAX_TARGET_VF` at 0x1f0174, one per PF. Known by: firmware init operations.
 pub const TASK_ID_MAX_TARGET_VF: Register<ReadWrite> = Register::new(0x001f_0174);
+/// Loads the L2 filter's context for a frame.
+///
 /// `PRS_REG_LOAD_L2_FILTER` at 0x1f0198, one per PF. Known by: Linux, DPDK.
 pub const LOAD_L2_FILTER: Register<ReadWrite> = Register::new(0x001f_0198);
+/// Searches TCP connections.
+///
 /// `PRS_REG_SEARCH_TCP` at 0x1f0400, one per PF. Known by: Linux, DPDK, firmware init operations.
 pub const SEARCH_TCP: Register<ReadWrite> = Register::new(0x001f_0400);
+/// Searches UDP flows.
+///
 /// `PRS_REG_SEARCH_UDP` at 0x1f0404, one per PF. Known by: Linux, DPDK.
 pub const SEARCH_UDP: Register<ReadWrite> = Register::new(0x001f_0404);
+/// Searches FCoE connections.
+///
 /// `PRS_REG_SEARCH_FCOE` at 0x1f0408, one per PF. Known by: Linux, DPDK, firmware init operations.
 pub const SEARCH_FCOE: Register<ReadWrite> = Register::new(0x001f_0408);
+/// Searches RoCE queue pairs.
+///
 /// `PRS_REG_SEARCH_ROCE` at 0x1f040c, one per PF. Known by: Linux, DPDK, firmware init operations.
 pub const SEARCH_ROCE: Register<ReadWrite> = Register::new(0x001f_040c);
 /// `PRS_REG_SEARCH_TCP_FIRST_FRAG` at 0x1f0410. Known by: Linux, DPDK.
@@ -32,6 +42,8 @@ pub const SEARCH_TCP_FIRST_FRAG: Register<ReadWrite> = Register::new(0x001f_0410
 pub const ROCE_DEST_QP_MAX_VF: Register<ReadWrite> = Register::new(0x001f_042c);
 /// `PRS_REG_ROCE_DEST_QP_MAX_PF` at 0x1f0430, one per PF. Known by: Linux, DPDK, firmware init operations.
 pub const ROCE_DEST_QP_MAX_PF: Register<ReadWrite> = Register::new(0x001f_0430);
+/// Searches OpenFlow flows.
+///
 /// `PRS_REG_SEARCH_OPENFLOW` at 0x1f0434, one per PF. Known by: Linux, DPDK, firmware init operations.
 pub const SEARCH_OPENFLOW: Register<ReadWrite> = Register::new(0x001f_0434);
 /// `PRS_REG_SEARCH_NON_IP_AS_OPENFLOW` at 0x1f0438, one per PF. Known by: firmware init operations.
@@ -56,15 +68,21 @@ pub const ETS_ARB_CREDIT_WEIGHT_0: Register<ReadWrite> = Register::new(0x001f_05
 pub const ETS_ARB_CREDIT_UPPER_BOUND_1: Register<ReadWrite> = Register::new(0x001f_053c);
 /// `PRS_REG_ETS_ARB_CREDIT_WEIGHT_1` at 0x1f0540, one per port. Known by: DPDK.
 pub const ETS_ARB_CREDIT_WEIGHT_1: Register<ReadWrite> = Register::new(0x001f_0540);
+/// Tunnels that are parsed.
+///
 /// `PRS_REG_ENCAPSULATION_TYPE_EN` at 0x1f0730, one per port. Known by: Linux, DPDK.
 pub const ENCAPSULATION_TYPE_EN: Register<ReadWrite, encapsulation_type_en::Register> =
     Register::new(0x001f_0730);
 /// `PRS_REG_GRE_PROTOCOL` at 0x1f0734. Known by: Linux.
 pub const GRE_PROTOCOL: Register<ReadWrite> = Register::new(0x001f_0734);
+/// UDP port of VXLAN.
+///
 /// `PRS_REG_VXLAN_PORT` at 0x1f0738, one per port. Known by: Linux, DPDK.
 pub const VXLAN_PORT: Register<ReadWrite> = Register::new(0x001f_0738);
 /// `PRS_REG_TAG_ETHERTYPE_0` at 0x1f074c. Known by: firmware init operations.
 pub const TAG_ETHERTYPE_0: Register<ReadWrite> = Register::new(0x001f_074c);
+/// UDP port of GENEVE.
+///
 /// `PRS_REG_NGE_PORT` at 0x1f086c, one per port. Known by: Linux, DPDK.
 pub const NGE_PORT: Register<ReadWrite> = Register::new(0x001f_086c);
 /// `PRS_REG_NGE_COMP_VER` at 0x1f0878, one per port. Known by: Linux, DPDK.
@@ -73,6 +91,8 @@ pub const NGE_COMP_VER: Register<ReadWrite> = Register::new(0x001f_0878);
 pub const LIGHT_L2_ETHERTYPE_EN: Register<ReadWrite> = Register::new(0x001f_0968);
 /// `PRS_REG_USE_LIGHT_L2` at 0x1f096c, one per PF. Known by: Linux.
 pub const USE_LIGHT_L2: Register<ReadWrite> = Register::new(0x001f_096c);
+/// What the parser hands on of a frame.
+///
 /// `PRS_REG_OUTPUT_FORMAT_4_0` at 0x1f099c. Known by: Linux, DPDK.
 pub const OUTPUT_FORMAT_4_0: Register<ReadWrite> = Register::new(0x001f_099c);
 /// `PRS_REG_OUTPUT_FORMAT_4_0_BB_K2` at 0x1f099c. Known by: DPDK.
@@ -95,15 +115,25 @@ pub const DBG_SHIFT: Register<ReadWrite> = Register::new(0x001f_0b74);
 pub const DBG_FORCE_VALID: Register<ReadWrite> = Register::new(0x001f_0ba0);
 /// `PRS_REG_DBG_FORCE_FRAME` at 0x1f0ba4. Known by: Linux, DPDK.
 pub const DBG_FORCE_FRAME: Register<ReadWrite> = Register::new(0x001f_0ba4);
+/// Fields that make up a flow of each profile, one 64-bit line each.
+///
 /// `PRS_REG_GFT_PROFILE_MASK_RAM` at 0x1f1000, wide: written by DMA only. Known by: Linux, DPDK.
 pub const GFT_PROFILE_MASK_RAM: RegisterArray<ReadWrite> =
     RegisterArray::new(0x001f_1000, 8, 32, 32);
+/// Profile of each PF: which frames are searched as flows.
+///
 /// `PRS_REG_GFT_CAM` at 0x1f1100. Known by: Linux, DPDK.
 pub const GFT_CAM: RegisterArray<ReadWrite> = RegisterArray::new(0x001f_1100, 4, 31, 31);
+/// Searches GFT flows.
+///
 /// `PRS_REG_SEARCH_GFT` at 0x1f11bc, one per PF. Known by: Linux, DPDK.
 pub const SEARCH_GFT: Register<ReadWrite> = Register::new(0x001f_11bc);
+/// Searches frames that are not IP as GFT flows.
+///
 /// `PRS_REG_SEARCH_NON_IP_AS_GFT` at 0x1f11c0, one per PF. Known by: Linux, DPDK.
 pub const SEARCH_NON_IP_AS_GFT: Register<ReadWrite> = Register::new(0x001f_11c0);
+/// Event that a frame of a flow raises.
+///
 /// `PRS_REG_CM_HDR_GFT` at 0x1f11c8. Known by: Linux, DPDK.
 pub const CM_HDR_GFT: Register<ReadWrite, cm_hdr_gft::Register> = Register::new(0x001f_11c8);
 

@@ -12,14 +12,22 @@ pub const VF_DISABLED_ERROR_DATA: Register<ReadWrite> = Register::new(0x002a_005
 pub const VF_DISABLED_ERROR_VALID: Register<ReadWrite> = Register::new(0x002a_0060);
 /// `PSWHST_REG_VF_DISABLED_ERROR_ADDRESS` at 0x2a0064. Known by: DPDK.
 pub const VF_DISABLED_ERROR_ADDRESS: Register<ReadWrite> = Register::new(0x002a_0064);
+/// The illegal host access: direction, client, function, byte enables.
+///
 /// `PSWHST_REG_INCORRECT_ACCESS_DATA` at 0x2a0068. Known by: Linux, DPDK.
 pub const INCORRECT_ACCESS_DATA: Register<ReadWrite, incorrect_access_data::Register> =
     Register::new(0x002a_0068);
+/// Length of the illegal host access.
+///
 /// `PSWHST_REG_INCORRECT_ACCESS_LENGTH` at 0x2a006c. Known by: Linux, DPDK.
 pub const INCORRECT_ACCESS_LENGTH: Register<ReadWrite> = Register::new(0x002a_006c);
+/// A host access was illegal.
+///
 /// `PSWHST_REG_INCORRECT_ACCESS_VALID` at 0x2a0070. Known by: Linux, DPDK.
 pub const INCORRECT_ACCESS_VALID: Register<ReadWrite, incorrect_access_valid::Register> =
     Register::new(0x002a_0070);
+/// Address of the illegal host access.
+///
 /// `PSWHST_REG_INCORRECT_ACCESS_ADDRESS` at 0x2a0074. Known by: Linux, DPDK.
 pub const INCORRECT_ACCESS_ADDRESS: Register<ReadWrite> = Register::new(0x002a_0074);
 /// `PSWHST_REG_DBG_SELECT` at 0x2a0100. Known by: Linux, DPDK.

@@ -80,13 +80,19 @@ pub const DBG_FORCE_VALID: Register<ReadWrite> = Register::new(0x0024_010c);
 pub const DBG_FORCE_FRAME: Register<ReadWrite> = Register::new(0x0024_0110);
 /// `PSWRQ2_REG_PRTY_STS_WR_H_0` at 0x240208. Known by: DPDK.
 pub const PRTY_STS_WR_H_0: Register<ReadWrite> = Register::new(0x0024_0208);
+/// Longest write to host memory: 0 128 bytes, 1 256 bytes, 2 512 bytes.
+///
 /// `PSWRQ2_REG_WR_MBS0` at 0x240400. Known by: Linux, DPDK.
 pub const WR_MBS0: Register<ReadWrite> = Register::new(0x0024_0400);
 /// `PSWRQ2_REG_DRAM_ALIGN_WR` at 0x240410. Known by: firmware init operations.
 pub const DRAM_ALIGN_WR: Register<ReadWrite> = Register::new(0x0024_0410);
 /// `PSWRQ2_REG_DRAM_ALIGN_RD` at 0x240414. Known by: firmware init operations.
 pub const DRAM_ALIGN_RD: Register<ReadWrite> = Register::new(0x0024_0414);
+/// Checks the VF of a translation.
+///
 /// `PSWRQ2_REG_L2P_VALIDATE_VFID` at 0x240c50. Known by: Linux, DPDK.
 pub const L2P_VALIDATE_VFID: Register<ReadWrite> = Register::new(0x0024_0c50);
+/// The internal translation table: one 64-bit line each, address >> 12 in 51:0, valid in 52.
+///
 /// `PSWRQ2_REG_ILT_MEMORY` at 0x260000, wide: written by DMA only. Known by: Linux, DPDK, firmware init operations.
 pub const ILT_MEMORY: RegisterArray<ReadWrite> = RegisterArray::new(0x0026_0000, 8, 7600, 11000);

@@ -138,8 +138,12 @@ pub const MAXPQSIZETXSEL_61: Register<ReadWrite> = Register::new(0x002f_0534);
 pub const MAXPQSIZETXSEL_62: Register<ReadWrite> = Register::new(0x002f_0538);
 /// `QM_REG_MAXPQSIZETXSEL_63` at 0x2f053c. Known by: firmware init operations.
 pub const MAXPQSIZETXSEL_63: Register<ReadWrite> = Register::new(0x002f_053c);
+/// Start of each other queue's memory, in 4 KiB units.
+///
 /// `QM_REG_BASEADDROTHERPQ` at 0x2f0600. Known by: firmware init operations.
 pub const BASEADDROTHERPQ: RegisterArray<ReadWrite> = RegisterArray::new(0x002f_0600, 4, 64, 128);
+/// Pointers of the other queues.
+///
 /// `QM_REG_PTRTBLOTHER` at 0x2f0c00, wide: written by DMA only. Known by: firmware init operations.
 pub const PTRTBLOTHER: RegisterArray<ReadWrite> = RegisterArray::new(0x002f_0c00, 8, 64, 128);
 /// `QM_REG_VOQCRDLINE` at 0x2f1580. Known by: firmware init operations.
@@ -200,14 +204,24 @@ pub const WRROTHERGRPWEIGHT_3: Register<ReadWrite> = Register::new(0x002f_19f4);
 pub const WRRTXGRPWEIGHT_0: Register<ReadWrite> = Register::new(0x002f_1a08);
 /// `QM_REG_WRRTXGRPWEIGHT_1` at 0x2f1a0c. Known by: firmware init operations.
 pub const WRRTXGRPWEIGHT_1: Register<ReadWrite> = Register::new(0x002f_1a0c);
+/// Address of a queue manager command.
+///
 /// `QM_REG_SDMCMDADDR` at 0x2f1e04. Known by: Linux, DPDK.
 pub const SDMCMDADDR: Register<ReadWrite> = Register::new(0x002f_1e04);
+/// Data of a queue manager command, low dword.
+///
 /// `QM_REG_SDMCMDDATALSB` at 0x2f1e08. Known by: Linux, DPDK.
 pub const SDMCMDDATALSB: Register<ReadWrite> = Register::new(0x002f_1e08);
+/// Data of a queue manager command, high dword.
+///
 /// `QM_REG_SDMCMDDATAMSB` at 0x2f1e0c. Known by: Linux, DPDK.
 pub const SDMCMDDATAMSB: Register<ReadWrite> = Register::new(0x002f_1e0c);
+/// 1 when a queue manager command may be given.
+///
 /// `QM_REG_SDMCMDREADY` at 0x2f1e10. Known by: Linux, DPDK.
 pub const SDMCMDREADY: Register<ReadWrite> = Register::new(0x002f_1e10);
+/// Gives the queue manager command when 1, then 0, is written.
+///
 /// `QM_REG_SDMCMDGO` at 0x2f1e14. Known by: Linux, DPDK.
 pub const SDMCMDGO: Register<ReadWrite> = Register::new(0x002f_1e14);
 /// `QM_REG_PQTX2PF_0` at 0x2f2c04. Known by: firmware init operations.
@@ -380,6 +394,8 @@ pub const DBG_SHIFT: Register<ReadWrite> = Register::new(0x002f_2e7c);
 pub const DBG_FORCE_VALID: Register<ReadWrite> = Register::new(0x002f_2e80);
 /// `QM_REG_DBG_FORCE_FRAME` at 0x2f2e84. Known by: Linux, DPDK.
 pub const DBG_FORCE_FRAME: Register<ReadWrite> = Register::new(0x002f_2e84);
+/// Lets the PF's queues run.
+///
 /// `QM_REG_PF_EN` at 0x2f2ea4, one per PF. Known by: Linux, DPDK.
 pub const PF_EN: Register<ReadWrite> = Register::new(0x002f_2ea4);
 /// `QM_REG_USG_CNT_PF_TX` at 0x2f2eac, one per PF. Known by: Linux, DPDK.
@@ -442,8 +458,12 @@ pub const WFQPFCRD: RegisterArray<ReadWrite> = RegisterArray::new(0x002f_5400, 4
 pub const WFQPFENABLE: Register<ReadWrite> = Register::new(0x002f_5c00);
 /// `QM_REG_WFQVPENABLE` at 0x2f5c14. Known by: firmware init operations.
 pub const WFQVPENABLE: Register<ReadWrite> = Register::new(0x002f_5c14);
+/// Start of each transmit queue's memory, in 4 KiB units.
+///
 /// `QM_REG_BASEADDRTXPQ` at 0x2f6000. Known by: firmware init operations.
 pub const BASEADDRTXPQ: RegisterArray<ReadWrite> = RegisterArray::new(0x002f_6000, 4, 448, 512);
+/// Which VOQ, rate limiter and WFQ entry each transmit queue belongs to.
+///
 /// `QM_REG_TXPQMAP` at 0x2f9000. Known by: firmware init operations.
 pub const TXPQMAP: RegisterArray<ReadWrite> = RegisterArray::new(0x002f_9000, 4, 448, 512);
 /// `QM_REG_WFQVPWEIGHT` at 0x2fa000. Known by: Linux, DPDK, firmware init operations.
@@ -454,6 +474,8 @@ pub const WFQVPUPPERBOUND: RegisterArray<ReadWrite> = RegisterArray::new(0x002f_
 pub const WFQVPCRD: RegisterArray<ReadWrite> = RegisterArray::new(0x002f_c000, 4, 448, 512);
 /// `QM_REG_WFQVPMAP` at 0x2fd000. Known by: firmware init operations.
 pub const WFQVPMAP: RegisterArray<ReadWrite> = RegisterArray::new(0x002f_d000, 4, 448, 512);
+/// Pointers of the transmit queues.
+///
 /// `QM_REG_PTRTBLTX` at 0x2fe000, wide: written by DMA only. Known by: firmware init operations.
 pub const PTRTBLTX: RegisterArray<ReadWrite> = RegisterArray::new(0x002f_e000, 8, 448, 512);
 /// `QM_REG_WFQPFCRD_MSB` at 0x2ff400. Known by: firmware init operations.

@@ -4,6 +4,8 @@
 
 use crate::access::{ReadWrite, Register, RegisterArray};
 
+/// Starts the initialisation of the RSS memory; reads 0 when it is done.
+///
 /// `RSS_REG_RSS_INIT_EN` at 0x238804. Known by: Linux, DPDK.
 pub const RSS_INIT_EN: Register<ReadWrite> = Register::new(0x0023_8804);
 /// `RSS_REG_RSS_RAM_MASK` at 0x238c10. Known by: DPDK.

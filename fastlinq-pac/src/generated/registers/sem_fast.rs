@@ -45,6 +45,8 @@ pub const VFC_STATUS: RelativeRegister<ReadWrite, vfc_status::Register> =
     RelativeRegister::new(0x0b4c);
 /// `SEM_FAST_REG_STORM_REG_FILE` at 0x8000 bytes behind TSEM_REG_FAST_MEMORY or MSEM_REG_FAST_MEMORY or USEM_REG_FAST_MEMORY or XSEM_REG_FAST_MEMORY or YSEM_REG_FAST_MEMORY or PSEM_REG_FAST_MEMORY. Known by: Linux, DPDK.
 pub const STORM_REG_FILE: RelativeRegister<ReadWrite> = RelativeRegister::new(0x8000);
+/// Internal RAM of the storm.
+///
 /// `SEM_FAST_REG_INT_RAM` at 0x20000 bytes behind TSEM_REG_FAST_MEMORY or MSEM_REG_FAST_MEMORY or USEM_REG_FAST_MEMORY or XSEM_REG_FAST_MEMORY or YSEM_REG_FAST_MEMORY or PSEM_REG_FAST_MEMORY. Known by: Linux, DPDK.
 pub const INT_RAM: RelativeRegister<ReadWrite> = RelativeRegister::new(0x0002_0000);
 

@@ -14,10 +14,14 @@ pub const DBG_SHIFT: Register<ReadWrite> = Register::new(0x002d_0508);
 pub const DBG_FORCE_VALID: Register<ReadWrite> = Register::new(0x002d_050c);
 /// `TCFC_REG_DBG_FORCE_FRAME` at 0x2d0510. Known by: Linux, DPDK.
 pub const DBG_FORCE_FRAME: Register<ReadWrite> = Register::new(0x002d_0510);
+/// Lets a VF use task contexts that are loaded.
+///
 /// `TCFC_REG_WEAK_ENABLE_VF` at 0x2d0704, one per VF. Known by: Linux, DPDK.
 pub const WEAK_ENABLE_VF: Register<ReadWrite> = Register::new(0x002d_0704);
 /// `TCFC_REG_STRONG_ENABLE_PF` at 0x2d0708, one per PF. Known by: Linux, DPDK.
 pub const STRONG_ENABLE_PF: Register<ReadWrite> = Register::new(0x002d_0708);
+/// Lets a VF load task contexts.
+///
 /// `TCFC_REG_STRONG_ENABLE_VF` at 0x2d070c, one per VF. Known by: Linux, DPDK.
 pub const STRONG_ENABLE_VF: Register<ReadWrite> = Register::new(0x002d_070c);
 /// `TCFC_REG_ACTIVITY_COUNTER` at 0x2d8800. Known by: Linux, DPDK.

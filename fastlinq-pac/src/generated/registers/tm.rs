@@ -12,16 +12,24 @@ pub const INT_STS_1: Register<ReadOnly, int_sts_1::Register> = Register::new(0x0
 pub const INT_MASK_1: Register<ReadWrite, int_mask_1::Register> = Register::new(0x002c_0194);
 /// `TM_REG_VF_ENABLE_CONN` at 0x2c0438, one per VF. Known by: firmware init operations.
 pub const VF_ENABLE_CONN: Register<ReadWrite> = Register::new(0x002c_0438);
+/// Timers of the PF's connections are on.
+///
 /// `TM_REG_PF_ENABLE_CONN` at 0x2c043c, one per PF. Known by: Linux, DPDK, firmware init operations.
 pub const PF_ENABLE_CONN: Register<ReadWrite> = Register::new(0x002c_043c);
+/// Timers of the PF's tasks are on.
+///
 /// `TM_REG_PF_ENABLE_TASK` at 0x2c0444, one per PF. Known by: Linux, DPDK, firmware init operations.
 pub const PF_ENABLE_TASK: Register<ReadWrite> = Register::new(0x002c_0444);
 /// `TM_REG_GROUP_SIZE_RESOLUTION_CONN` at 0x2c0484. Known by: firmware init operations.
 pub const GROUP_SIZE_RESOLUTION_CONN: Register<ReadWrite> = Register::new(0x002c_0484);
 /// `TM_REG_GROUP_SIZE_RESOLUTION_TASK` at 0x2c0488. Known by: firmware init operations.
 pub const GROUP_SIZE_RESOLUTION_TASK: Register<ReadWrite> = Register::new(0x002c_0488);
+/// A scan of the PF's connection timers is running.
+///
 /// `TM_REG_PF_SCAN_ACTIVE_CONN` at 0x2c04fc, one per PF. Known by: Linux, DPDK.
 pub const PF_SCAN_ACTIVE_CONN: Register<ReadWrite> = Register::new(0x002c_04fc);
+/// A scan of the PF's task timers is running.
+///
 /// `TM_REG_PF_SCAN_ACTIVE_TASK` at 0x2c0500, one per PF. Known by: Linux, DPDK.
 pub const PF_SCAN_ACTIVE_TASK: Register<ReadWrite> = Register::new(0x002c_0500);
 /// `TM_REG_DBG_SELECT` at 0x2c07a8. Known by: Linux, DPDK.

@@ -16,6 +16,8 @@ pub const DBG_SHIFT: Register<ReadWrite> = Register::new(0x0100_0048);
 pub const DBG_FORCE_VALID: Register<ReadWrite> = Register::new(0x0100_004c);
 /// `XCM_REG_DBG_FORCE_FRAME` at 0x1000050. Known by: Linux, DPDK.
 pub const DBG_FORCE_FRAME: Register<ReadWrite> = Register::new(0x0100_0050);
+/// Physical queue of the connections of the SPQ.
+///
 /// `XCM_REG_CON_PHY_Q3` at 0x1000904, one per PF. Known by: firmware init operations.
 pub const CON_PHY_Q3: Register<ReadWrite> = Register::new(0x0100_0904);
 /// `XCM_REG_CTX_RBC_ACCS` at 0x1001800. Known by: Linux, DPDK.

@@ -6,6 +6,8 @@ use crate::access::{ReadWrite, Register};
 
 /// `XSDM_REG_ENABLE_IN1` at 0xf80004. Known by: Linux, DPDK.
 pub const ENABLE_IN1: Register<ReadWrite> = Register::new(0x00f8_0004);
+/// Makes the X storm run an event; used for the final cleanup of a function.
+///
 /// `XSDM_REG_OPERATION_GEN` at 0xf80408. Known by: Linux, DPDK.
 pub const OPERATION_GEN: Register<ReadWrite, operation_gen::Register> = Register::new(0x00f8_0408);
 /// `XSDM_REG_DBG_SELECT` at 0xf80e28. Known by: Linux, DPDK.
