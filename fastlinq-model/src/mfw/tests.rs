@@ -1,6 +1,7 @@
 //! The management firmware seen through its registers, as a driver sees it.
 
 mod personas;
+mod witness;
 
 use super::codes::{command, response};
 use super::reply::{payload_of, word};

@@ -8,6 +8,16 @@ use super::{Persona, Processor, Rule};
 
 const MILLISECOND: u64 = 1_000_000;
 
+/// The load response about a driver that is there: storm firmware 8.0, role 1 (pre-boot), HSI 2, driver exists.
+const EXISTING_PREBOOT_DRIVER: [u8; UNION_BYTES] = {
+    let mut payload = [0; UNION_BYTES];
+    payload[11] = 8;
+    payload[12] = 1;
+    payload[13] = 2;
+    payload[14] = 1;
+    payload
+};
+
 /// A row of the table of named personas.
 pub(super) struct Named {
     pub(super) name: &'static str,
@@ -102,7 +112,7 @@ pub(super) const PLAIN: Named = Named {
     rules: &[],
 };
 
-pub(super) static NAMED: [Named; 20] = [
+pub(super) static NAMED: [Named; 21] = [
     PLAIN,
     Named {
         name: "bist-unsupported",
@@ -152,16 +162,18 @@ pub(super) static NAMED: [Named; 20] = [
     Named {
         name: "load-requires-force",
         description: "says that a pre-boot driver is loaded until a LOAD_REQ uses force",
-        rules: &[
-            // load_rsp: versions, then role 1 (pre-boot), HSI 2, driver exists.
-            Rule::on(command::LOAD_REQUEST)
-                .matching_payload(3, FORCE, 0)
-                .answer(response::LOAD_REQUIRES_FORCE, 0)
-                .payload([
-                    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 8, 1, 2, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-                    0, 0, 0, 0, 0, 0,
-                ]),
-        ],
+        rules: &[Rule::on(command::LOAD_REQUEST)
+            .matching_payload(3, FORCE, 0)
+            .answer(response::LOAD_REQUIRES_FORCE, 0)
+            .payload(EXISTING_PREBOOT_DRIVER)],
+        ..PLAIN
+    },
+    Named {
+        name: "load-already-loaded",
+        description: "grants the load, but says that a driver is loaded on this function already",
+        rules: &[Rule::on(command::LOAD_REQUEST)
+            .answer(response::LOAD_ENGINE, 0)
+            .payload(EXISTING_PREBOOT_DRIVER)],
         ..PLAIN
     },
     Named {

@@ -69,6 +69,12 @@ fn loads_are_refused() {
     );
     let forced = driver.code(command::LOAD_REQUEST, 0x0102_0a0a, &[0, 1, 0, 2 | 2 << 16]);
     assert_eq!(forced, response::LOAD_ENGINE);
+    let mut driver = named("load-already-loaded");
+    let answer = driver.ask(command::LOAD_REQUEST, 0x0102_0a0a, &[0, 1, 0, 2]);
+    assert_eq!(
+        (answer.response, word(&answer.payload, 3)),
+        (0x1010, 1 | 2 << 8 | 1 << 16)
+    );
     let mut driver = named("load-hsi-1");
     assert_eq!(driver.load(), response::LOAD_REFUSED_HSI_1);
     assert_eq!(
