@@ -5,6 +5,8 @@
 pub enum Coverage {
     /// It behaves as the hardware reference says.
     Modelled,
+    /// With the limits that the note names.
+    Partly,
     /// Drivers can do it, and nothing follows.
     Ignored,
     /// It is missing; what a driver meets is said in the note.
@@ -15,6 +17,7 @@ impl core::fmt::Display for Coverage {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.pad(match self {
             Self::Modelled => "modelled",
+            Self::Partly => "partly modelled",
             Self::Ignored => "accepted and ignored",
             Self::NotModelled => "not modelled",
         })
@@ -50,7 +53,7 @@ const fn row(
 
 use Coverage::{Ignored, Modelled, NotModelled};
 
-pub(crate) const TABLE: &[Capability] = &[
+const TABLE: &[Capability] = &[
     row(
         "pci",
         "identity, BARs, MSI-X table with masks and pending bits, MSI, INTx",
@@ -227,12 +230,6 @@ pub(crate) const TABLE: &[Capability] = &[
         "see the module `mfw`",
     ),
     row(
-        "storm",
-        "ramrods, queues, classification, statistics",
-        Modelled,
-        "see the module `storm`",
-    ),
-    row(
         "nig",
         "port loopback, link, port statistics",
         Modelled,
@@ -245,3 +242,18 @@ pub(crate) const TABLE: &[Capability] = &[
         "registers are storage",
     ),
 ];
+
+/// The whole table: the chip's rows, then those of the storm firmware.
+pub(crate) fn table() -> impl Iterator<Item = Capability> {
+    let storm = crate::storm::CAPABILITIES.iter().map(|entry| Capability {
+        part: "storm",
+        behaviour: entry.feature,
+        coverage: match entry.extent {
+            crate::storm::Extent::Modelled => Modelled,
+            crate::storm::Extent::Partly => Coverage::Partly,
+            crate::storm::Extent::Absent => NotModelled,
+        },
+        note: entry.note,
+    });
+    TABLE.iter().copied().chain(storm)
+}

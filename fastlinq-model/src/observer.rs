@@ -19,7 +19,7 @@ pub enum Path {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event<'a> {
-    /// The host accessed the admin page, the doorbell BAR or the MSI-X BAR.
+    /// The host accessed a BAR; of a write this comes before what it causes.
     Bar {
         /// PCI function.
         function: u8,
@@ -64,8 +64,8 @@ pub enum Event<'a> {
     Doorbell(Doorbell),
     /// A driver rang the management firmware's mailbox: the header word it wrote.
     MailboxCommand {
-        /// Relative PF id of the requester.
-        pf: u8,
+        /// Absolute PF id of the requester.
+        function: u8,
         /// Command 31:16, sequence 15:0.
         header: u32,
     },

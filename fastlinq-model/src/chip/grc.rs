@@ -1,6 +1,7 @@
 //! Storage of registers and memories: paged, and banked where a register exists several times.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 
 use super::Requester;
 use super::map::{AddressMap, Split};
@@ -15,7 +16,31 @@ type Page = Box<[u32; PAGE_DWORDS]>;
 pub(crate) struct RegisterFile {
     map: &'static AddressMap,
     pages: Vec<Option<Page>>,
-    banks: HashMap<(u32, u16), u32>,
+    banks: HashMap<(u32, u16), u32, BuildHasherDefault<Mixer>>,
+}
+
+/// A quick hash for addresses, the same in every run.
+#[derive(Default)]
+struct Mixer(u64);
+
+impl Hasher for Mixer {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.write_u32(u32::from(byte));
+        }
+    }
+
+    fn write_u16(&mut self, value: u16) {
+        self.write_u32(u32::from(value));
+    }
+
+    fn write_u32(&mut self, value: u32) {
+        self.0 = (self.0.rotate_left(5) ^ u64::from(value)).wrapping_mul(0x517c_c1b7_2722_0a95);
+    }
 }
 
 /// Key of a bank: the kind in the upper byte, so that PF 3 and VF 3 differ.
@@ -39,7 +64,7 @@ impl RegisterFile {
         Self {
             map: AddressMap::of(chip),
             pages: (0..PAGES).map(|_| None).collect(),
-            banks: HashMap::new(),
+            banks: HashMap::default(),
         }
     }
 

@@ -131,6 +131,8 @@ pub(crate) struct Engine {
     attention: Vec<attention::Attention>,
     msix: Vec<msix::MsixTable>,
     bus_master: Vec<bool>,
+    /// The master-enable register of each PF, at hand for every DMA.
+    master_enable: Vec<bool>,
     pub(crate) ports: Vec<Port>,
     pub(crate) work: VecDeque<Work>,
 }
@@ -154,6 +156,7 @@ impl Engine {
             attention: (0..pfs).map(|_| attention::Attention::default()).collect(),
             msix: (0..pfs).map(|_| msix::MsixTable::new()).collect(),
             bus_master: vec![true; pfs],
+            master_enable: vec![false; pfs],
             ports: vec![Port::default(); usize::from(shape.ports)],
             work: VecDeque::new(),
         };

@@ -24,7 +24,7 @@ impl Engine {
         {
             return BUS_MASTER_OFF;
         }
-        if self.grc.get(&self.own(function.pf), MASTER_ENABLE) & 1 == 0 {
+        if !self.master_enable[usize::from(function.pf)] {
             return FID_ENABLE_OFF;
         }
         0
@@ -146,6 +146,13 @@ impl Engine {
         );
         self.latch_error(function, address, write, why);
         DmaError::Blocked
+    }
+
+    /// The master-enable register of a PF was written.
+    pub(crate) fn set_master_enable(&mut self, pf: u8, enabled: bool) {
+        if let Some(slot) = self.master_enable.get_mut(usize::from(pf)) {
+            *slot = enabled;
+        }
     }
 
     /// The two registers that clear errors.

@@ -4,6 +4,8 @@ use super::address::*;
 use super::map::AddressMap;
 use super::{Context, Engine, Requester, Work, polls};
 use crate::fabric::{STORM_RAM_BYTES, StormId};
+use crate::mfw::Section;
+use crate::observer::Event;
 use crate::violation::{DmaCause, ViolationKind};
 
 /// End of the registers proper.
@@ -162,12 +164,17 @@ impl Engine {
 
     fn grc_write(&mut self, cx: &mut Context<'_>, requester: Requester, address: u32, value: u32) {
         if cx.mfw.owns(address) {
-            cx.mfw.write32(
-                self.shape.absolute(requester.function.pf),
-                address,
-                value,
-                cx.effects,
-            );
+            let function = self.shape.absolute(requester.function.pf);
+            if cx.outside.observer.is_some() {
+                let mailbox = u32::from(self.shape.path << 3 | requester.function.pf);
+                if address == cx.mfw.section_address(Section::DriverMailbox, mailbox) {
+                    cx.outside.observe(|| Event::MailboxCommand {
+                        function,
+                        header: value,
+                    });
+                }
+            }
+            cx.mfw.write32(function, address, value, cx.effects);
             return;
         }
         if let Some((storm, offset)) = storm_ram(address) {
@@ -211,6 +218,7 @@ impl Engine {
                 self.igu_reconfigured(cx, requester.function.pf);
             }
             IGU_MAPPING..0x18_45c0 => self.igu_evaluate(cx, ((address - IGU_MAPPING) / 4) as u16),
+            MASTER_ENABLE => self.set_master_enable(requester.function.pf, value & 1 != 0),
             OPERATION_GENERATOR => self.operation_generator(cx, requester, value),
             DORQ_DROP_RELEASE => self.dorq_release(),
             _ => {}

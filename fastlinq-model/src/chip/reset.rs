@@ -74,6 +74,7 @@ impl Engine {
         self.igu_line_down(cx, pf);
         self.grc.clear_pf(pf);
         self.bar_sizes(pf);
+        self.set_master_enable(pf, false);
         self.attention_reset(pf);
         self.igu_functional_cleanup(pf);
         if windows {
