@@ -214,3 +214,54 @@ fn reform<const N: usize>(form: &RamrodForm, bytes: &[u8]) -> [u8; N] {
     }
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn variables_of_8_59() {
+        let layout = StormLayout::newest().unwrap();
+        assert_eq!(layout.rx_producers.offset(3), 0x1f8 + 12);
+        assert_eq!(layout.p_queue_stat.offset(1), 0x4698 + 0x80);
+        assert_eq!(layout.tpa_timeout_us.offset(0), 0xbf60);
+    }
+
+    #[test]
+    fn writes_touch_variables() {
+        let variable = Variable {
+            storm: StormId::U,
+            base: 0x100,
+            step: 8,
+            size: 4,
+        };
+        let touched = |offset, len| variable.touched(offset, len, 10).collect::<Vec<_>>();
+        assert_eq!(touched(0x0ff, 1), []);
+        assert_eq!(touched(0x0ff, 2), [0]);
+        assert_eq!(touched(0x103, 1), [0]);
+        assert_eq!(touched(0x104, 4), []);
+        assert_eq!(touched(0x104, 5), [1]);
+        assert_eq!(touched(0, u32::MAX), (0..10).collect::<Vec<_>>());
+        assert_eq!(touched(0x100, 0), []);
+    }
+
+    #[test]
+    fn older_ramrods_take_the_newest_form() {
+        let layout = StormLayout::of(FirmwareVersion::new(8, 40, 33, 0)).unwrap();
+        assert_eq!(layout.p_queue_stat.offset(0), 0x4618);
+        let bytes: Vec<u8> = (0..=255).cycle().take(432).collect();
+        let start: [u8; 72] = layout.vport_start(&bytes[..64]);
+        assert_eq!((start[38], start[39], start[41], start[45]), (38, 0, 0, 39));
+        assert_eq!((start[48], start[71]), (40, 63));
+        let update: [u8; 440] = layout.vport_update(&bytes);
+        assert_eq!(
+            (update[41], update[42], update[48], update[112]),
+            (41, 0, 48, 112)
+        );
+        assert_eq!((update[120], update[124], update[396]), (0, 128, 128));
+        assert_eq!(
+            layout.rss_entry([1, 2, 3, 0, 4, 5, 0, 0]),
+            ([2, 3, 4, 5, 0, 0, 0, 1], 0)
+        );
+    }
+}
