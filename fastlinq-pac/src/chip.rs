@@ -116,3 +116,74 @@ const K2: Limits = Limits {
 
 /// PCI vendor id of the family.
 pub const VENDOR_ID: u16 = 0x1077;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hsi::constants::{eth, limits, pxp};
+    use crate::registers;
+
+    #[test]
+    fn limits_are_the_counts_of_the_firmware_interface() {
+        let counts = |limits: &Limits| {
+            [
+                limits.ports_per_engine.into(),
+                limits.pfs_per_engine.into(),
+                limits.vfs.into(),
+                limits.status_blocks.into(),
+                limits.l2_queues.into(),
+                limits.vports.into(),
+                limits.rss_engines.into(),
+                limits.tx_pqs.into(),
+                limits.other_pqs.into(),
+                limits.ilt_lines.into(),
+                limits.btb_blocks.into(),
+                limits.pbf_command_lines.into(),
+                limits.rate_limiters.into(),
+                limits.mac_filters.into(),
+                limits.connection_types.into(),
+            ]
+        };
+        let shared = [
+            limits::PBF_MAX_CMD_LINES,
+            limits::MAX_QM_GLOBAL_RLS,
+            eth::NUM_MAC_FILTERS,
+            limits::NUM_OF_CONNECTION_TYPES,
+        ];
+        let bb = [
+            limits::MAX_NUM_PORTS_BB,
+            limits::MAX_NUM_PFS_BB,
+            limits::MAX_NUM_VFS_BB,
+            limits::MAX_SB_PER_PATH_BB,
+            limits::MAX_NUM_L2_QUEUES_BB,
+            limits::MAX_NUM_VPORTS_BB,
+            eth::RSS_ENGINE_NUM_BB,
+            limits::MAX_QM_TX_QUEUES_BB,
+            limits::MAX_QM_OTHER_QUEUES_BB,
+            pxp::NUM_ILT_RECORDS_BB,
+            limits::BTB_MAX_BLOCKS_BB,
+        ];
+        let k2 = [
+            limits::MAX_NUM_PORTS_K2,
+            limits::MAX_NUM_PFS_K2,
+            limits::MAX_NUM_VFS_K2,
+            limits::MAX_SB_PER_PATH_K2,
+            limits::MAX_NUM_L2_QUEUES_K2,
+            limits::MAX_NUM_VPORTS_K2,
+            eth::RSS_ENGINE_NUM_K2,
+            limits::MAX_QM_TX_QUEUES_K2,
+            limits::MAX_QM_OTHER_QUEUES_K2,
+            pxp::NUM_ILT_RECORDS_K2,
+            limits::BTB_MAX_BLOCKS_K2,
+        ];
+        for (chip, own) in [(Chip::Bb, bb), (Chip::K2, k2)] {
+            let counts: [u32; 15] = counts(chip.limits());
+            assert_eq!(counts[..11], own, "{chip:?}");
+            assert_eq!(counts[11..], shared, "{chip:?}");
+            assert_eq!(registers::qm::TXPQMAP.len(chip), own[7]);
+            assert_eq!(registers::pswrq2::ILT_MEMORY.len(chip), own[9]);
+            assert_eq!(registers::igu::MAPPING_MEMORY.len(chip), own[3]);
+            assert_eq!(registers::cau::SB_VAR_MEMORY.len(chip), own[3]);
+        }
+    }
+}

@@ -154,6 +154,29 @@ mod tests {
     use super::*;
 
     #[test]
+    fn commands_are_those_of_the_firmware_interface() {
+        use crate::hsi::constants::dq;
+        assert_eq!(
+            u32::from(Doorbell::SELECT_PRODUCER),
+            dq::XCM_ETH_TX_BD_PROD_CMD
+        );
+        assert_eq!(
+            u32::from(Doorbell::SELECT_PRODUCER),
+            dq::XCM_CORE_SPQ_PROD_CMD
+        );
+        assert_eq!(u32::from(Doorbell::FLAG_DQ_CF), dq::XCM_ETH_DQ_CF_CMD);
+        assert_eq!(
+            u32::from(Doorbell::FLAG_TERMINATE),
+            dq::XCM_ETH_TERMINATE_CMD
+        );
+        assert_eq!(
+            u32::from(Doorbell::FLAG_SLOW_PATH),
+            dq::XCM_CORE_SLOW_PATH_CMD
+        );
+        assert_eq!(Doorbell::transmit(5).word(), 0x0005_1084);
+    }
+
+    #[test]
     fn parts_come_back() {
         let doorbell = Doorbell::new(Destination::Tcm, Aggregation::Add, 3, 0xa5, 0x1234);
         assert_eq!(doorbell.destination(), Some(Destination::Tcm));

@@ -15,11 +15,11 @@ pub(crate) fn emit(descriptions: &Descriptions, files: &mut Files) -> Result<(),
         text::header("The crate's items as tables", "").replace("descriptions/`", "descriptions`");
     root += "mod codes;\nmod layouts;\nmod registers;\nmod versions;\n\npub(crate) use codes::{CODES, CONSTANTS, FLAGS};\npub(crate) use layouts::STRUCTS;\npub(crate) use registers::REGISTERS;\npub(crate) use versions::VERSIONS;\n\n";
     root += ROWS;
-    files.insert(PathBuf::from("tests/reflection/mod.rs"), root);
+    files.insert(PathBuf::from("tests/oracle/reflection/mod.rs"), root);
     let put = |files: &mut Files, name: &str, about: &str, text: String| {
         let header = text::header(about, "").replace("descriptions/`", "descriptions`");
         files.insert(
-            PathBuf::from(format!("tests/reflection/{name}.rs")),
+            PathBuf::from(format!("tests/oracle/reflection/{name}.rs")),
             header + &text,
         );
     };
