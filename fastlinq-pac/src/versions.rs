@@ -445,6 +445,20 @@ impl Layout {
 /// Every version that is described.
 pub static ALL: &[&Layout] = LAYOUTS;
 
+/// Entries of the largest runtime array among all described versions.
+pub const LARGEST_RUNTIME: usize = {
+    let mut largest = 0;
+    let mut index = 0;
+    while index < LAYOUTS.len() {
+        let size = LAYOUTS[index].runtime_size as usize;
+        if size > largest {
+            largest = size;
+        }
+        index += 1;
+    }
+    largest
+};
+
 /// The layout of `version`, whatever its engineering number.
 pub fn for_version(version: FirmwareVersion) -> Option<&'static Layout> {
     ALL.iter().copied().find(|layout| {

@@ -84,6 +84,7 @@ impl<'a> Array<'a> {
                 let stream = values.slice(start, dwords)?.bytes().get(..bytes as usize)?;
                 Some(Self::Zipped { stream, offset })
             }
+            ArrayHeader::Pattern { dwords: 0, .. } => None,
             ArrayHeader::Pattern {
                 dwords,
                 repetitions,

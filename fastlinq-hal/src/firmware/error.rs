@@ -145,6 +145,11 @@ pub enum FirmwareError {
         /// Dwords to write.
         dwords: u32,
     },
+    /// The writes of the program have more dwords than any genuine file's together.
+    TooManyWrites {
+        /// Index of the operation where it becomes too much.
+        index: usize,
+    },
     /// A zlib stream does not inflate.
     Corrupt {
         /// Dword of the stream's array in the value section.
@@ -236,6 +241,10 @@ impl fmt::Display for FirmwareError {
             } => write!(
                 f,
                 "operation {index} writes {dwords} dwords at {address:#09x}, outside the chip"
+            ),
+            Self::TooManyWrites { index } => write!(
+                f,
+                "up to operation {index} the program writes more than any chip has room for"
             ),
             Self::Corrupt { offset } => {
                 write!(f, "the compressed array at dword {offset} does not inflate")

@@ -37,7 +37,7 @@ pub use error::{FirmwareError, SectionName};
 pub use image::{FirmwareImage, IroRecords, Overlay, Overlays, SectionRange};
 pub use inflate::Inflater;
 pub use modes::Modes;
-pub use walk::{Operation, Operations, Source};
+pub use walk::{MAX_PROGRAM_DWORDS, Operation, Operations, Source};
 
 #[cfg(test)]
 mod tests;

@@ -3,9 +3,15 @@
 use fastlinq_pac::GrcAddress;
 use fastlinq_pac::init_file::{
     ANY_PHASE_ID, OPERATION_SIZE, Operation as Raw, Phase, PollType, Read, Write, WriteSource,
+    ZIPPED_MAX_DWORDS,
 };
 
 use super::{Array, Dwords, FirmwareError, FirmwareImage, Inflater, Modes, SectionName, modes};
+
+/// Most dwords that all writes of a program may have together; the genuine files have a few million.
+///
+/// A walk over any file that parses is bounded by this.
+pub const MAX_PROGRAM_DWORDS: u64 = 32 << 20;
 
 /// What a write takes its dwords from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -226,9 +232,15 @@ impl<'a> Iterator for Operations<'a> {
 pub(super) fn validate(image: &FirmwareImage<'_>) -> Result<(), FirmwareError> {
     let program = Dwords::new(image.data(SectionName::Operations));
     let count = image.data(SectionName::Operations).len() / OPERATION_SIZE;
+    let mut written = 0;
     for index in 0..count {
         match raw_at(program, index) {
-            Some(Raw::Write(write)) => validate_write(image.values(), index, write)?,
+            Some(Raw::Write(write)) => {
+                written += validate_write(image.values(), index, write)?;
+                if written > MAX_PROGRAM_DWORDS {
+                    return Err(FirmwareError::TooManyWrites { index });
+                }
+            }
             Some(Raw::Read(read)) => {
                 let poll = read.poll.value();
                 if poll > PollType::AND.value() {
@@ -264,7 +276,8 @@ fn validate_skip(index: usize, skip: u16, count: usize) -> Result<(), FirmwareEr
     Ok(())
 }
 
-fn validate_write(values: Dwords<'_>, index: usize, write: Write) -> Result<(), FirmwareError> {
+/// Checks a write; gives the most dwords that it writes.
+fn validate_write(values: Dwords<'_>, index: usize, write: Write) -> Result<u64, FirmwareError> {
     let Some(source) = source(values, write) else {
         return Err(match write.source {
             WriteSource::ARRAY => FirmwareError::BadArray {
@@ -283,7 +296,11 @@ fn validate_write(values: Dwords<'_>, index: usize, write: Write) -> Result<(), 
         Source::Runtime { dwords, .. } => dwords.into(),
         Source::Array(array) => array.stored_dwords().unwrap_or(1),
     };
-    in_chip(index, write.address, dwords)
+    in_chip(index, write.address, dwords)?;
+    Ok(match source {
+        Source::Array(Array::Zipped { .. }) => ZIPPED_MAX_DWORDS as u64,
+        _ => dwords,
+    })
 }
 
 fn in_chip(index: usize, address: GrcAddress, dwords: u64) -> Result<(), FirmwareError> {
