@@ -41,12 +41,12 @@ pub mod pi_memory {
     #[derive(Clone, Copy, Debug)]
     pub enum Register {}
     impl RegisterLongName for Register {}
-    /// Bits 15:0. Known by: hardware reference.
+    /// Bits 15:0. Known by: source reading.
     pub const PROD_VAL: Field<u32, Register> = Field::new(0xffff, 0);
-    /// Bits 22:16. Known by: hardware reference.
+    /// Bits 22:16. Known by: source reading.
     pub const PI_TIMESET: Field<u32, Register> = Field::new(127, 16);
-    /// Bit 23. Known by: hardware reference.
+    /// Bit 23. Known by: source reading.
     pub const FSM_SEL: Field<u32, Register> = Field::new(1, 23);
-    /// Bits 31:24. Known by: hardware reference.
+    /// Bits 31:24. Known by: source reading.
     pub const RESERVED: Field<u32, Register> = Field::new(255, 24);
 }

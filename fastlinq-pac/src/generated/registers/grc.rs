@@ -49,11 +49,11 @@ pub mod timeout_attn_access_data_0 {
     #[derive(Clone, Copy, Debug)]
     pub enum Register {}
     impl RegisterLongName for Register {}
-    /// Bits 22:0. Known by: hardware reference.
+    /// Bits 22:0. Known by: source reading.
     pub const ADDRESS: Field<u32, Register> = Field::new(0x007f_ffff, 0);
-    /// Bit 23. Known by: hardware reference.
+    /// Bit 23. Known by: source reading.
     pub const WRITE: Field<u32, Register> = Field::new(1, 23);
-    /// Bits 27:24. Known by: hardware reference.
+    /// Bits 27:24. Known by: source reading.
     pub const MASTER: Field<u32, Register> = Field::new(15, 24);
 }
 
@@ -66,11 +66,11 @@ pub mod timeout_attn_access_data_1 {
     #[derive(Clone, Copy, Debug)]
     pub enum Register {}
     impl RegisterLongName for Register {}
-    /// Bits 3:0. Known by: hardware reference.
+    /// Bits 3:0. Known by: source reading.
     pub const PF: Field<u32, Register> = Field::new(15, 0);
-    /// Bits 11:4. Known by: hardware reference.
+    /// Bits 11:4. Known by: source reading.
     pub const VF: Field<u32, Register> = Field::new(255, 4);
-    /// Bits 15:14. Known by: hardware reference.
+    /// Bits 15:14. Known by: source reading.
     pub const PRIVILEGE: Field<u32, Register> = Field::new(3, 14);
 }
 
@@ -83,6 +83,6 @@ pub mod timeout_attn_access_valid {
     #[derive(Clone, Copy, Debug)]
     pub enum Register {}
     impl RegisterLongName for Register {}
-    /// Bit 0. Known by: hardware reference.
+    /// Bit 0. Known by: source reading.
     pub const VALID: Field<u32, Register> = Field::new(1, 0);
 }

@@ -129,17 +129,17 @@ pub mod pf_configuration {
     #[derive(Clone, Copy, Debug)]
     pub enum Register {}
     impl RegisterLongName for Register {}
-    /// Bit 0. Known by: hardware reference.
+    /// Bit 0. Known by: source reading.
     pub const FUNC_EN: Field<u32, Register> = Field::new(1, 0);
-    /// Bit 1. Known by: hardware reference.
+    /// Bit 1. Known by: source reading.
     pub const MSI_MSIX_EN: Field<u32, Register> = Field::new(1, 1);
-    /// Bit 2. Known by: hardware reference.
+    /// Bit 2. Known by: source reading.
     pub const INT_LINE_EN: Field<u32, Register> = Field::new(1, 2);
-    /// Bit 3. Known by: hardware reference.
+    /// Bit 3. Known by: source reading.
     pub const ATTN_BIT_EN: Field<u32, Register> = Field::new(1, 3);
-    /// Bit 4. Known by: hardware reference.
+    /// Bit 4. Known by: source reading.
     pub const SINGLE_ISR_EN: Field<u32, Register> = Field::new(1, 4);
-    /// Bit 5. Known by: hardware reference.
+    /// Bit 5. Known by: source reading.
     pub const SIMD_MODE: Field<u32, Register> = Field::new(1, 5);
 }
 
@@ -152,13 +152,13 @@ pub mod vf_configuration {
     #[derive(Clone, Copy, Debug)]
     pub enum Register {}
     impl RegisterLongName for Register {}
-    /// Bit 0. Known by: hardware reference.
+    /// Bit 0. Known by: source reading.
     pub const FUNC_EN: Field<u32, Register> = Field::new(1, 0);
-    /// Bit 1. Known by: hardware reference.
+    /// Bit 1. Known by: source reading.
     pub const MSI_MSIX_EN: Field<u32, Register> = Field::new(1, 1);
-    /// Bit 4. Known by: hardware reference.
+    /// Bit 4. Known by: source reading.
     pub const SINGLE_ISR_EN: Field<u32, Register> = Field::new(1, 4);
-    /// Bits 8:5. Known by: hardware reference.
+    /// Bits 8:5. Known by: source reading.
     pub const PARENT_PF: Field<u32, Register> = Field::new(15, 5);
 }
 
@@ -171,11 +171,11 @@ pub mod command_reg_32lsb_data {
     #[derive(Clone, Copy, Debug)]
     pub enum Register {}
     impl RegisterLongName for Register {}
-    /// Bit 27. Known by: hardware reference.
+    /// Bit 27. Known by: source reading.
     pub const CLEANUP_SET: Field<u32, Register> = Field::new(1, 27);
-    /// Bits 30:28. Known by: hardware reference.
+    /// Bits 30:28. Known by: source reading.
     pub const CLEANUP_TYPE: Field<u32, Register> = Field::new(7, 28);
-    /// Bit 31. Known by: hardware reference.
+    /// Bit 31. Known by: source reading.
     pub const COMMAND_TYPE: Field<u32, Register> = Field::new(1, 31);
 }
 
@@ -188,13 +188,13 @@ pub mod command_reg_ctrl {
     #[derive(Clone, Copy, Debug)]
     pub enum Register {}
     impl RegisterLongName for Register {}
-    /// Bits 15:0. Known by: hardware reference.
+    /// Bits 15:0. Known by: source reading.
     pub const FID: Field<u32, Register> = Field::new(0xffff, 0);
-    /// Bits 27:16. Known by: hardware reference.
+    /// Bits 27:16. Known by: source reading.
     pub const PXP_ADDR: Field<u32, Register> = Field::new(0x0fff, 16);
-    /// Bit 28. Known by: hardware reference.
+    /// Bit 28. Known by: source reading.
     pub const RESERVED: Field<u32, Register> = Field::new(1, 28);
-    /// Bit 31. Known by: hardware reference.
+    /// Bit 31. Known by: source reading.
     pub const TYPE: Field<u32, Register> = Field::new(1, 31);
 }
 
@@ -207,16 +207,16 @@ pub mod mapping_memory {
     #[derive(Clone, Copy, Debug)]
     pub enum Register {}
     impl RegisterLongName for Register {}
-    /// Bit 0. Known by: hardware reference.
+    /// Bit 0. Known by: source reading.
     pub const VALID: Field<u32, Register> = Field::new(1, 0);
-    /// Bits 8:1. Known by: hardware reference.
+    /// Bits 8:1. Known by: source reading.
     pub const VECTOR_NUMBER: Field<u32, Register> = Field::new(255, 1);
-    /// Bits 16:9. Known by: hardware reference.
+    /// Bits 16:9. Known by: source reading.
     pub const FUNCTION_NUMBER: Field<u32, Register> = Field::new(255, 9);
-    /// Bit 17. Known by: hardware reference.
+    /// Bit 17. Known by: source reading.
     pub const PF_VALID: Field<u32, Register> = Field::new(1, 17);
-    /// Bits 23:18. Known by: hardware reference.
+    /// Bits 23:18. Known by: source reading.
     pub const IPS_GROUP: Field<u32, Register> = Field::new(63, 18);
-    /// Bits 31:24. Known by: hardware reference.
+    /// Bits 31:24. Known by: source reading.
     pub const RESERVED: Field<u32, Register> = Field::new(255, 24);
 }

@@ -58,9 +58,9 @@ pub mod function_hide {
     #[derive(Clone, Copy, Debug)]
     pub enum Register {}
     impl RegisterLongName for Register {}
-    /// Bit 0. Known by: hardware reference.
+    /// Bit 0. Known by: source reading.
     pub const VALID: Field<u32, Register> = Field::new(1, 0);
-    /// Bits 15:1. Known by: hardware reference.
+    /// Bits 15:1. Known by: source reading.
     pub const HIDDEN_FUNCTIONS: Field<u32, Register> = Field::new(0x7fff, 1);
 }
 
@@ -73,7 +73,7 @@ pub mod chip_num {
     #[derive(Clone, Copy, Debug)]
     pub enum Register {}
     impl RegisterLongName for Register {}
-    /// Bits 15:0. Known by: hardware reference.
+    /// Bits 15:0. Known by: source reading.
     pub const NUMBER: Field<u32, Register> = Field::new(0xffff, 0);
 }
 
@@ -86,7 +86,7 @@ pub mod chip_rev {
     #[derive(Clone, Copy, Debug)]
     pub enum Register {}
     impl RegisterLongName for Register {}
-    /// Bits 3:0. Known by: hardware reference.
+    /// Bits 3:0. Known by: source reading.
     pub const REVISION: Field<u32, Register> = Field::new(15, 0);
 }
 
@@ -99,7 +99,7 @@ pub mod chip_metal {
     #[derive(Clone, Copy, Debug)]
     pub enum Register {}
     impl RegisterLongName for Register {}
-    /// Bits 7:0. Known by: hardware reference.
+    /// Bits 7:0. Known by: source reading.
     pub const METAL: Field<u32, Register> = Field::new(255, 0);
 }
 
@@ -112,6 +112,6 @@ pub mod chip_test_reg {
     #[derive(Clone, Copy, Debug)]
     pub enum Register {}
     impl RegisterLongName for Register {}
-    /// Bits 7:4. Known by: hardware reference.
+    /// Bits 7:4. Known by: source reading.
     pub const BOND_ID: Field<u32, Register> = Field::new(15, 4);
 }

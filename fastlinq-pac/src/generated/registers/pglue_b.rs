@@ -182,11 +182,11 @@ pub mod tx_err_wr_details {
     #[derive(Clone, Copy, Debug)]
     pub enum Register {}
     impl RegisterLongName for Register {}
-    /// Bit 19. Known by: hardware reference.
+    /// Bit 19. Known by: source reading.
     pub const VF_VALID: Field<u32, Register> = Field::new(1, 19);
-    /// Bits 23:20. Known by: hardware reference.
+    /// Bits 23:20. Known by: source reading.
     pub const PF: Field<u32, Register> = Field::new(15, 20);
-    /// Bits 31:24. Known by: hardware reference.
+    /// Bits 31:24. Known by: source reading.
     pub const VF: Field<u32, Register> = Field::new(255, 24);
 }
 
@@ -199,13 +199,13 @@ pub mod tx_err_wr_details2 {
     #[derive(Clone, Copy, Debug)]
     pub enum Register {}
     impl RegisterLongName for Register {}
-    /// Bit 21. Known by: hardware reference.
+    /// Bit 21. Known by: source reading.
     pub const WAS_ERROR: Field<u32, Register> = Field::new(1, 21);
-    /// Bit 22. Known by: hardware reference.
+    /// Bit 22. Known by: source reading.
     pub const BUS_MASTER_OFF: Field<u32, Register> = Field::new(1, 22);
-    /// Bit 23. Known by: hardware reference.
+    /// Bit 23. Known by: source reading.
     pub const FID_ENABLE_OFF: Field<u32, Register> = Field::new(1, 23);
-    /// Bit 29. Known by: hardware reference.
+    /// Bit 29. Known by: source reading.
     pub const VALID: Field<u32, Register> = Field::new(1, 29);
 }
 
@@ -218,11 +218,11 @@ pub mod tx_err_rd_details {
     #[derive(Clone, Copy, Debug)]
     pub enum Register {}
     impl RegisterLongName for Register {}
-    /// Bit 19. Known by: hardware reference.
+    /// Bit 19. Known by: source reading.
     pub const VF_VALID: Field<u32, Register> = Field::new(1, 19);
-    /// Bits 23:20. Known by: hardware reference.
+    /// Bits 23:20. Known by: source reading.
     pub const PF: Field<u32, Register> = Field::new(15, 20);
-    /// Bits 31:24. Known by: hardware reference.
+    /// Bits 31:24. Known by: source reading.
     pub const VF: Field<u32, Register> = Field::new(255, 24);
 }
 
@@ -235,13 +235,13 @@ pub mod tx_err_rd_details2 {
     #[derive(Clone, Copy, Debug)]
     pub enum Register {}
     impl RegisterLongName for Register {}
-    /// Bit 21. Known by: hardware reference.
+    /// Bit 21. Known by: source reading.
     pub const WAS_ERROR: Field<u32, Register> = Field::new(1, 21);
-    /// Bit 22. Known by: hardware reference.
+    /// Bit 22. Known by: source reading.
     pub const BUS_MASTER_OFF: Field<u32, Register> = Field::new(1, 22);
-    /// Bit 23. Known by: hardware reference.
+    /// Bit 23. Known by: source reading.
     pub const FID_ENABLE_OFF: Field<u32, Register> = Field::new(1, 23);
-    /// Bit 26. Known by: hardware reference.
+    /// Bit 26. Known by: source reading.
     pub const VALID: Field<u32, Register> = Field::new(1, 26);
 }
 
@@ -254,7 +254,7 @@ pub mod tx_err_wr_details_icpl {
     #[derive(Clone, Copy, Debug)]
     pub enum Register {}
     impl RegisterLongName for Register {}
-    /// Bit 23. Known by: hardware reference.
+    /// Bit 23. Known by: source reading.
     pub const VALID: Field<u32, Register> = Field::new(1, 23);
 }
 
@@ -267,7 +267,7 @@ pub mod master_zlr_err_details {
     #[derive(Clone, Copy, Debug)]
     pub enum Register {}
     impl RegisterLongName for Register {}
-    /// Bit 25. Known by: hardware reference.
+    /// Bit 25. Known by: source reading.
     pub const VALID: Field<u32, Register> = Field::new(1, 25);
 }
 
@@ -280,6 +280,6 @@ pub mod vf_ilt_err_details2 {
     #[derive(Clone, Copy, Debug)]
     pub enum Register {}
     impl RegisterLongName for Register {}
-    /// Bit 23. Known by: hardware reference.
+    /// Bit 23. Known by: source reading.
     pub const VALID: Field<u32, Register> = Field::new(1, 23);
 }

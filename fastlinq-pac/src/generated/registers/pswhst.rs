@@ -53,17 +53,17 @@ pub mod incorrect_access_data {
     #[derive(Clone, Copy, Debug)]
     pub enum Register {}
     impl RegisterLongName for Register {}
-    /// Bit 0. Known by: hardware reference.
+    /// Bit 0. Known by: source reading.
     pub const WRITE: Field<u32, Register> = Field::new(1, 0);
-    /// Bits 4:1. Known by: hardware reference.
+    /// Bits 4:1. Known by: source reading.
     pub const CLIENT: Field<u32, Register> = Field::new(15, 1);
-    /// Bit 5. Known by: hardware reference.
+    /// Bit 5. Known by: source reading.
     pub const VF_VALID: Field<u32, Register> = Field::new(1, 5);
-    /// Bits 13:6. Known by: hardware reference.
+    /// Bits 13:6. Known by: source reading.
     pub const VF: Field<u32, Register> = Field::new(255, 6);
-    /// Bits 17:14. Known by: hardware reference.
+    /// Bits 17:14. Known by: source reading.
     pub const PF: Field<u32, Register> = Field::new(15, 14);
-    /// Bits 25:18. Known by: hardware reference.
+    /// Bits 25:18. Known by: source reading.
     pub const BYTE_ENABLES: Field<u32, Register> = Field::new(255, 18);
 }
 
@@ -76,6 +76,6 @@ pub mod incorrect_access_valid {
     #[derive(Clone, Copy, Debug)]
     pub enum Register {}
     impl RegisterLongName for Register {}
-    /// Bit 0. Known by: hardware reference.
+    /// Bit 0. Known by: source reading.
     pub const VALID: Field<u32, Register> = Field::new(1, 0);
 }

@@ -30,12 +30,12 @@ pub mod operation_gen {
     #[derive(Clone, Copy, Debug)]
     pub enum Register {}
     impl RegisterLongName for Register {}
-    /// Bits 5:0. Known by: hardware reference.
+    /// Bits 5:0. Known by: source reading.
     pub const AGGREGATED_INTERRUPT_INDEX: Field<u32, Register> = Field::new(63, 0);
-    /// Bit 6. Known by: hardware reference.
+    /// Bit 6. Known by: source reading.
     pub const VECTOR_ENABLE: Field<u32, Register> = Field::new(1, 6);
-    /// Bits 15:7. Known by: hardware reference.
+    /// Bits 15:7. Known by: source reading.
     pub const VECTOR_BIT: Field<u32, Register> = Field::new(511, 7);
-    /// Bits 19:16. Known by: hardware reference.
+    /// Bits 19:16. Known by: source reading.
     pub const COMPLETION_TYPE: Field<u32, Register> = Field::new(15, 16);
 }
