@@ -1,211 +1,19 @@
 //! The adapter as a whole.
 
-use fastlinq_pac::Chip;
-
-use crate::chip::{Context, Engine, Shape, View, Work, msix, outside::Outside, windows};
+use crate::chip::{Context, Engine, Shape, View, Work, outside::Outside};
 use crate::config_space::FunctionIdentity;
 use crate::fabric::Function;
 use crate::memory::{HostMemory, Interrupts};
-use crate::mfw::{Mfw, MfwConfig, MfwEffect, MfwEffects, Partner, Persona};
+use crate::mfw::{Mfw, MfwConfig, MfwEffect, MfwEffects, Partner};
 use crate::observer::{Event, Observer};
 use crate::storm::Storm;
 use crate::violation::{DmaCause, Violation, ViolationKind};
 use crate::wire::Wire;
 
+pub use crate::card_config::{Bar, CardConfig, Counters};
+
 /// Frames that one look at the wires takes from each.
 const FRAMES_PER_POLL: usize = 4096;
-
-/// A PCI BAR of the adapter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Bar {
-    /// BAR0: register windows.
-    Registers,
-    /// BAR2: doorbells.
-    Doorbells,
-    /// BAR4: MSI-X table and pending bits.
-    Msix,
-}
-
-impl Bar {
-    /// The BAR with this index in configuration space; all are 64 bits wide, so only even ones exist.
-    pub const fn from_index(index: u8) -> Option<Self> {
-        match index {
-            0 => Some(Self::Registers),
-            2 => Some(Self::Doorbells),
-            4 => Some(Self::Msix),
-            _ => None,
-        }
-    }
-
-    /// The BAR's index in configuration space.
-    pub const fn index(self) -> u8 {
-        match self {
-            Self::Registers => 0,
-            Self::Doorbells => 2,
-            Self::Msix => 4,
-        }
-    }
-
-    /// Bytes of the BAR.
-    pub const fn size(self) -> u64 {
-        match self {
-            Self::Registers => windows::BAR0_BYTES,
-            Self::Doorbells => crate::chip::BAR2_BYTES,
-            Self::Msix => msix::BAR4_BYTES,
-        }
-    }
-}
-
-/// What kind of adapter to make.
-///
-/// # Examples
-///
-/// ```
-/// use fastlinq_model::{CardConfig, Chip};
-///
-/// let config = CardConfig::new(Chip::K2).ports(2).functions(2).seed(7);
-/// assert_eq!(config.chip(), Chip::K2);
-/// ```
-#[derive(Clone, Debug)]
-pub struct CardConfig {
-    chip: Chip,
-    persona: Persona,
-    ports: u8,
-    functions: u8,
-    mac_base: [u8; 6],
-    seed: u64,
-    coalescing: bool,
-}
-
-impl CardConfig {
-    /// A one-port, one-function adapter with a modern management firmware.
-    pub fn new(chip: Chip) -> Self {
-        let mac_base = [0x02, 0x0e, 0x1e, 0x11, 0x22, 0x30];
-        Self {
-            chip,
-            persona: Persona::default(),
-            ports: 1,
-            functions: 1,
-            mac_base,
-            seed: 0,
-            coalescing: true,
-        }
-    }
-
-    /// Management firmware persona.
-    pub fn persona(mut self, persona: Persona) -> Self {
-        self.persona = persona;
-        self
-    }
-
-    /// Ports of each engine: 1, 2, or on K2 4. Other numbers are brought into range. BB has two engines and so twice as
-    /// many ports on the card.
-    pub fn ports(mut self, ports: u8) -> Self {
-        self.ports = ports;
-        self
-    }
-
-    /// Number of PCI functions, 1 to 16. On BB they alternate between the engines. Function n is on the card's port n
-    /// modulo the number of ports.
-    pub fn functions(mut self, functions: u8) -> Self {
-        self.functions = functions;
-        self
-    }
-
-    /// MAC address of PF 0; PF n has this plus n.
-    pub fn mac_base(mut self, mac: [u8; 6]) -> Self {
-        self.mac_base = mac;
-        self
-    }
-
-    /// Seed of everything that looks random.
-    pub fn seed(mut self, seed: u64) -> Self {
-        self.seed = seed;
-        self
-    }
-
-    /// Whether interrupt coalescing takes model time (the default). Without it every status block is written at once,
-    /// whatever timers the driver programs: for hosts that do not let model time pass.
-    pub fn coalescing(mut self, coalescing: bool) -> Self {
-        self.coalescing = coalescing;
-        self
-    }
-
-    /// The chip family.
-    pub fn chip(&self) -> Chip {
-        self.chip
-    }
-
-    /// MAC address of PF 0.
-    pub fn mac_base_address(&self) -> [u8; 6] {
-        self.mac_base
-    }
-
-    /// Number of PCI functions.
-    pub fn function_count(&self) -> u8 {
-        self.functions
-    }
-
-    /// Number of ports of the whole card.
-    pub fn port_count(&self) -> u8 {
-        self.ports * self.chip.limits().engines
-    }
-
-    fn in_range(mut self) -> Self {
-        let limits = self.chip.limits();
-        self.functions = self.functions.clamp(1, 16);
-        self.ports = match self.ports.min(limits.ports_per_engine) {
-            4.. => 4,
-            2 | 3 => 2,
-            _ => 1,
-        };
-        self
-    }
-}
-
-/// How often things happened since power-up.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Counters {
-    /// Register reads through windows.
-    pub register_reads: u64,
-    /// Register writes through windows.
-    pub register_writes: u64,
-    /// Writes to addresses of which nothing is known.
-    pub undocumented_writes: u64,
-    /// Accesses that no block answered.
-    pub no_completer: u64,
-    /// Device reads of host memory.
-    pub dma_reads: u64,
-    /// Bytes of them.
-    pub dma_read_bytes: u64,
-    /// Device writes of host memory.
-    pub dma_writes: u64,
-    /// Bytes of them.
-    pub dma_written_bytes: u64,
-    /// Commands of the register DMA engine.
-    pub dmae_commands: u64,
-    /// Stores to the doorbell BAR.
-    pub doorbells: u64,
-    /// Doorbells that were dropped.
-    pub doorbells_dropped: u64,
-    /// Doorbells in the PWM region, which are ignored.
-    pub doorbells_pwm: u64,
-    /// Status blocks written to the host.
-    pub status_block_writes: u64,
-    /// Message interrupts.
-    pub interrupts: u64,
-    /// Ramrods that the storm firmware executed.
-    pub ramrods: u64,
-    /// Frames sent out of a port.
-    pub frames_sent: u64,
-    /// Frames that arrived at a port.
-    pub frames_received: u64,
-    /// Frames lost because the link was down.
-    pub frames_dropped_link_down: u64,
-    /// Broken rules, those no longer in the log included.
-    pub violations: u64,
-}
 
 /// A software adapter.
 ///
@@ -270,31 +78,7 @@ impl Card {
         interrupts: Box<dyn Interrupts>,
     ) -> Self {
         let config = config.in_range();
-        let chip = config.chip;
-        let engines = chip.limits().engines;
-        let units = (0..engines)
-            .map(|path| Shape {
-                chip,
-                path,
-                pfs: (config.functions + engines - 1 - path) / engines,
-                ports: config.ports,
-                functions: config.functions,
-                coalescing: config.coalescing,
-            })
-            .filter(|shape| shape.pfs > 0)
-            .map(|shape| Unit {
-                engine: Engine::new(shape),
-                storm: Storm::new(chip, shape.ports),
-            })
-            .collect();
-        let mfw = Mfw::new(MfwConfig {
-            chip,
-            persona: config.persona.clone(),
-            ports: config.ports,
-            pfs: config.functions,
-            mac_base: config.mac_base,
-            seed: config.seed,
-        });
+        let (units, mfw) = power_up(&config);
         let outside = Outside::new(memory, interrupts, config.port_count());
         let mut card = Self {
             units,
@@ -617,6 +401,16 @@ impl Card {
         self.advance(0);
     }
 
+    /// Takes the power away and gives it back: everything of the adapter is as after [`new`](Card::new). What is outside
+    /// stays: wires, observer, counters, violations and model time.
+    pub fn power_cycle(&mut self) {
+        (self.units, self.mfw) = power_up(&self.config);
+        self.effects = MfwEffects::default();
+        self.mfw.advance(self.outside.now_ns, &mut self.effects);
+        self.settle();
+        self.refresh_links();
+    }
+
     /// PCIe function level reset.
     pub fn flr(&mut self, function: u8) {
         let (unit, pf) = self.locate(function);
@@ -736,6 +530,36 @@ impl core::fmt::Debug for Card {
             .field("counters", &self.outside.counters)
             .finish_non_exhaustive()
     }
+}
+
+/// Engines and management firmware as they are after power-up.
+fn power_up(config: &CardConfig) -> (Vec<Unit>, Mfw) {
+    let chip = config.chip;
+    let engines = chip.limits().engines;
+    let units = (0..engines)
+        .map(|path| Shape {
+            chip,
+            path,
+            pfs: (config.functions + engines - 1 - path) / engines,
+            ports: config.ports,
+            functions: config.functions,
+            coalescing: config.coalescing,
+        })
+        .filter(|shape| shape.pfs > 0)
+        .map(|shape| Unit {
+            engine: Engine::new(shape),
+            storm: Storm::new(chip, shape.ports),
+        })
+        .collect();
+    let mfw = Mfw::new(MfwConfig {
+        chip,
+        persona: config.persona.clone(),
+        ports: config.ports,
+        pfs: config.functions,
+        mac_base: config.mac_base,
+        seed: config.seed,
+    });
+    (units, mfw)
 }
 
 /// Up to eight bytes as a number.

@@ -880,6 +880,17 @@ fn function_level_reset_takes_everything_back() {
 }
 
 #[test]
+fn a_power_cycle_forgets_everything() {
+    fn is_send(_: &impl Send) {}
+    let mut bench = Bench::k2();
+    is_send(&bench.card);
+    bench.bar_write(0, 0x1_4a80, 5);
+    bench.card.power_cycle();
+    assert_eq!((bench.read(0x2a_a16c), bench.bar_read(0, 0x1_4a80)), (0, 0));
+    assert_eq!(bench.bar_read(0, 0), 0);
+}
+
+#[test]
 fn bad_accesses_do_no_harm() {
     let mut bench = Bench::k2();
     let mut data = [0; 4];

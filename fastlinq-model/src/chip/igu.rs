@@ -60,6 +60,11 @@ impl Line {
         }
     }
 
+    /// The bit of the line in the single-ISR status, which has 64 of them.
+    fn source(self) -> u64 {
+        1u64.checked_shl(self.vector().into()).unwrap_or(0)
+    }
+
     /// The VF that owns the line.
     const fn vf(self) -> Option<u8> {
         if self.0 & 1 << 17 != 0 {
@@ -150,7 +155,7 @@ impl Engine {
             return;
         }
         let function = self.shape.absolute(pf);
-        let source = 1u64 << (line.vector() & 63);
+        let source = line.source();
         let single = self.igu.single[usize::from(pf)];
         if configuration & MESSAGES != 0 && configuration & SINGLE_ISR == 0 {
             self.igu.blocks[usize::from(sb)].masked = true;
@@ -204,10 +209,7 @@ impl Engine {
         if taken != 0 {
             for sb in 0..self.igu.blocks.len() {
                 let line = self.igu_line(sb as u16);
-                if line.is_valid()
-                    && line.pf() == Some(pf)
-                    && taken & 1 << (line.vector() & 63) != 0
-                {
+                if line.is_valid() && line.pf() == Some(pf) && taken & line.source() != 0 {
                     self.igu.blocks[sb].masked = true;
                 }
             }
@@ -344,7 +346,7 @@ impl Engine {
         match data >> 25 & 3 {
             0 => {
                 block.masked = false;
-                let source = 1u64 << (line.vector() & 63);
+                let source = line.source();
                 self.igu.single[usize::from(function.pf & 0xf)] &= !source;
                 self.igu_evaluate(cx, sb);
             }
