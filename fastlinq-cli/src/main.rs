@@ -1,2 +1,63 @@
-//! Work in progress.
-fn main() {}
+//! `fastlinq`: brings FastLinQ 4xxxx adapters up, tests them and says which layer is at fault.
+
+mod args;
+mod capabilities;
+mod firmware;
+mod firmware_source;
+mod personas;
+mod progress;
+mod sample;
+mod serve;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Parser;
+
+use args::{Cli, Command, ModelCommand};
+
+/// Exit code for a wrong command line or file, the one that clap uses too.
+const USAGE: u8 = 2;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    log_to_stderr(cli.verbose);
+    match run(&cli.command) {
+        Ok(code) => code,
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            anstream::eprintln!("fastlinq: {error:#}");
+            ExitCode::from(USAGE)
+        }
+    }
+}
+
+fn run(command: &Command) -> Result<ExitCode> {
+    match command {
+        Command::Firmware(args) => firmware::run(args),
+        Command::Personas(args) => personas::run(args),
+        Command::Sample(args) => sample::run(args).map(|()| ExitCode::SUCCESS),
+        Command::Model(ModelCommand::Serve(args)) => serve::run(args),
+        Command::Capabilities => capabilities::run(),
+    }
+}
+
+/// Whether the reader of our output has gone away, as `head` does; that is no error.
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error
+        .downcast_ref::<std::io::Error>()
+        .is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
+fn log_to_stderr(verbose: u8) {
+    let level = match verbose {
+        0 => log::LevelFilter::Warn,
+        1 => log::LevelFilter::Debug,
+        _ => log::LevelFilter::Trace,
+    };
+    env_logger::Builder::new()
+        .filter_level(level)
+        .format_timestamp(None)
+        .format_target(false)
+        .init();
+}

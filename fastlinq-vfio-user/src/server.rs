@@ -21,14 +21,18 @@ use crate::device::{Device, DeviceShape};
 use crate::interrupts::InterruptLines;
 use crate::memory::{GuestMemory, locked};
 use crate::message::{
-    Command, DeviceInfo, DmaMap, DmaUnmap, Header, IrqInfo, MAX_DATA_TRANSFER, MAX_FDS,
-    RegionAccess, RegionInfo, SetIrqs, SmallWrite, Version,
+    Command, DeviceInfo, DmaMap, DmaUnmap, Header, IrqInfo, MAX_DATA_TRANSFER, RegionAccess,
+    RegionInfo, SetIrqs, SmallWrite, Version,
 };
 
 /// How often a waiting server looks at its stop flag.
 const STOP_INTERVAL: Duration = Duration::from_millis(100);
 /// Messages handled in a row before the device gets its turn.
 const BURST: usize = 256;
+/// Descriptors offered to be taken with one message: some clients refuse a server that offers more.
+const OFFERED_FDS: usize = 16;
+/// Minor version spoken; a peer that speaks an older one is answered in that.
+const MINOR: u16 = 1;
 /// Largest number of writes in one multiple-write message.
 const MAX_MULTI_WRITES: u64 = 4096;
 
@@ -370,11 +374,11 @@ fn version(body: &[u8]) -> Result<Vec<u8>, OsErrno> {
     }
     let answer = Version {
         major: 0.into(),
-        minor: 1.into(),
+        minor: request.minor.get().min(MINOR).into(),
     };
     let capabilities = serde_json::json!({
         "capabilities": {
-            "max_msg_fds": MAX_FDS,
+            "max_msg_fds": OFFERED_FDS,
             "max_data_xfer_size": MAX_DATA_TRANSFER,
             "write_multiple": true,
         }
