@@ -295,12 +295,13 @@ impl Owner<'_> {
         first: u32,
         segments: u8,
     ) -> Option<Lease<'q, R>> {
-        self.change_all(shared, first, segments, OWNED, LENT)
-            .then_some(Lease {
-                shared,
-                first,
-                segments,
-            })
+        // Not built before it is known to be right: dropping a lease returns its buffers.
+        let lent = self.change_all(shared, first, segments, OWNED, LENT);
+        lent.then(|| Lease {
+            shared,
+            first,
+            segments,
+        })
     }
 
     /// Takes leased buffers back into the program's hands; gives the lease back when it is of another queue.

@@ -191,6 +191,10 @@ impl Soft {
 }
 
 impl Inner {
+    pub fn memory(&self) -> Memory {
+        self.memory.clone()
+    }
+
     pub fn buffers_free(&self) -> u32 {
         (usable(self.bd_prod) + 65280 - usable(self.bd_cons)) % 65280
     }
