@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use embedded_hal::delay::DelayNs;
 use fastlinq_hal::host::{AllocationError, Clock, DmaAllocator, Host, PciIdentity};
 use fastlinq_model::mfw::Persona;
-use fastlinq_model::{Bar, Card, CardConfig, Chip, Violation, Wire};
+use fastlinq_model::wire::Loopback;
+use fastlinq_model::{self as model, Bar, Card, CardConfig, Chip, Violation, Wire};
 
 use crate::bar::ModelBar;
 use crate::fault::Faults;
@@ -54,6 +55,7 @@ pub struct Builder {
     scramble: bool,
     vectors: u16,
     read_ns: u64,
+    loopback: bool,
 }
 
 impl Default for Builder {
@@ -69,6 +71,7 @@ impl Default for Builder {
             scramble: false,
             vectors: 0,
             read_ns: 1_000,
+            loopback: false,
         }
     }
 }
@@ -86,7 +89,7 @@ impl Builder {
         self
     }
 
-    /// Ports of the engine: 1, 2 or 4.
+    /// Ports of each engine: 1, 2, or on K2 4.
     pub fn ports(mut self, ports: u8) -> Self {
         self.ports = ports;
         self
@@ -128,8 +131,13 @@ impl Builder {
         self
     }
 
-    /// Uses this configuration for the adapter, whatever the other methods said about it. Name the chip and the number of
-    /// functions here as well, if they differ from one K2 function.
+    /// Plugs all ports into a wire that returns every frame to its sender.
+    pub fn loopback(mut self) -> Self {
+        self.loopback = true;
+        self
+    }
+
+    /// Uses this configuration for the adapter, whatever the other methods said about it.
     pub fn card(mut self, card: CardConfig) -> Self {
         self.card = Some(card);
         self
@@ -165,17 +173,24 @@ impl Builder {
         });
         let memory = Arc::new(HostMap::new(self.seed, self.scramble));
         let mail = Arc::new(Mailroom::default());
-        let card = Card::new(
+        let ports = config.port_count();
+        let chip = config.chip();
+        let mut card = Card::new(
             config,
             Box::new(DeviceView(Arc::clone(&memory))),
             Box::new(Lines(Arc::clone(&mail))),
         );
+        if self.loopback {
+            for port in 0..ports {
+                card.set_wire(port, Box::new(Loopback::new()));
+            }
+        }
         Powered {
             machine: Arc::new(Machine {
                 card: Mutex::new(card),
                 memory,
                 mail,
-                chip: self.chip,
+                chip,
                 read_ns: self.read_ns,
             }),
             vectors: self.vectors,
@@ -353,17 +368,14 @@ impl Host for ModelHost {
     }
 
     fn identity(&self) -> PciIdentity {
-        let device = match self.machine.chip {
-            Chip::Bb => 0x1656,
-            Chip::K2 => 0x8070,
-        };
-        PciIdentity {
-            vendor: 0x1077,
-            device,
-            revision: 2,
-            subsystem_vendor: 0x1077,
-            subsystem: 0x0001,
-        }
+        let card = self.machine.card().pci_config(self.function);
+        card.map_or_else(PciIdentity::default, |identity| PciIdentity {
+            vendor: model::pci::VENDOR,
+            device: identity.device_id,
+            revision: identity.revision,
+            subsystem_vendor: identity.subsystem.0,
+            subsystem: identity.subsystem.1,
+        })
     }
 
     fn interrupt_vectors(&self) -> u16 {

@@ -48,10 +48,10 @@ fn every_pattern_has_an_answer_whose_numbers_are_in_range() {
         let mut words = [random.next(), random.next(), random.next(), random.next()];
         if round % 4 != 0 {
             // Mostly of a known type, with numbers of a plausible size.
-            words[0] = words[0] & !0xff | round % 6;
+            words[0] = (words[0] & !0xff) | (round % 6);
             words[0] &= !0xc000_0000;
             words[1] &= !0xffe0_c000_0000_0000;
-            words[2] = words[2] & !0xff | words[2] % 7;
+            words[2] = (words[2] & !0xff) | (words[2] % 7);
         }
         let buffer_bytes = match round % 3 {
             0 => 1984,
