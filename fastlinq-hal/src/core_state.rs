@@ -2,6 +2,7 @@
 
 use core::fmt;
 
+use fastlinq_pac::access::RegisterBus;
 use fastlinq_pac::mfw::DriverCommand;
 use fastlinq_pac::{BusAddress, GrcAddress};
 
@@ -10,7 +11,6 @@ use crate::access::{
 };
 use crate::host::{AllocationError, Host};
 use crate::mfw::{Mailbox, MailboxContext, MailboxError, MfwInfo, Reply, Transcript};
-use fastlinq_pac::access::RegisterBus;
 
 /// What every state of the adapter works on.
 ///

@@ -3,7 +3,6 @@
 use core::fmt;
 
 use embedded_hal::delay::DelayNs;
-use fastlinq_pac::access::RegisterBus;
 use fastlinq_pac::mfw::{
     MailboxHeader, PublicSection, SHARED_MEMORY_BASE, UNION_SIZE, constants::common::GLOB_PORT_MAX,
     public_drv_mb, public_func, public_global, public_mfw_mb, public_port,
@@ -11,7 +10,7 @@ use fastlinq_pac::mfw::{
 use fastlinq_pac::registers::{misc, miscs};
 use tock_registers::interfaces::Readable;
 
-use super::events::MAX_EVENT_DWORDS;
+use super::events::{Counters, MAX_EVENT_DWORDS};
 use super::{Element, SharedMemory};
 use crate::access::{FunctionIdentity, Patience, Windows, poll};
 use crate::core_state::Core;
@@ -118,6 +117,7 @@ pub(crate) struct Attachment {
     pub(crate) sequence: u16,
     pub(crate) pulse: u16,
     pub(crate) restarts: u32,
+    pub(crate) counters: Counters,
 }
 
 /// Finds the shared memory and the mailbox of this function.
@@ -202,6 +202,7 @@ fn look<B: Bar>(
         sequence: MailboxHeader(header).sequence(),
         pulse: pulse as u16 & 0x7fff,
         restarts: miscs::GENERIC_POR_0.on(windows).get(),
+        counters: Counters::read(windows, events, dwords as usize),
     })
 }
 

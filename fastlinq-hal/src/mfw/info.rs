@@ -4,6 +4,7 @@ use core::fmt;
 
 use fastlinq_pac::mfw::public_global;
 
+use super::features::Features;
 use crate::core_state::Core;
 use crate::host::Host;
 
@@ -32,6 +33,10 @@ impl fmt::Display for MfwVersion {
 pub struct MfwInfo {
     /// Its version.
     pub version: MfwVersion,
+    /// Its features; none before [`features::query`](super::features::query).
+    pub features: Features,
+    /// Whether the driver has asked for the link.
+    pub link_wanted: bool,
 }
 
 pub(crate) fn read_version<H: Host>(core: &mut Core<H>) {

@@ -20,12 +20,27 @@
 
 mod answer;
 mod attach;
+pub mod bist;
+pub mod board;
 pub mod events;
+pub mod features;
+pub mod function;
 mod halt;
 mod info;
+pub mod link;
+pub mod load;
+pub mod lock;
+mod mac;
 mod mailbox;
 mod names;
+pub mod notify;
+pub mod nvm;
+pub mod nvm_config;
+pub mod pulse;
+pub mod reset;
+pub mod resources;
 mod section;
+pub mod transceiver;
 mod transcript;
 
 pub use answer::{Answer, Reply};
@@ -34,5 +49,8 @@ pub use halt::{HaltError, HangReport, halt, resume};
 pub use info::{MfwInfo, MfwVersion};
 pub use mailbox::{ANSWER_BUDGET_US, Mailbox, MailboxContext, MailboxError};
 pub use names::response_name;
-pub use section::{Element, SharedMemory};
+pub use section::{Element, SectionError, SharedMemory};
 pub use transcript::{Exchange, Outcome, TRANSCRIPT_LENGTH, Transcript};
+
+pub(crate) use mac::{mac_dwords, mac_from_dwords};
+pub(crate) use section::read_field;

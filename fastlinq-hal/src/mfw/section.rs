@@ -1,11 +1,15 @@
 //! Sections of the shared memory, every access checked against the scratchpad.
 
+use core::fmt;
+
 use fastlinq_pac::GrcAddress;
 use fastlinq_pac::access::RegisterBus;
 use fastlinq_pac::mfw::{PublicSection, SCRATCHPAD_SIZE, SectionWord};
 use fastlinq_pac::registers::mcp;
 
 use super::AttachError;
+use crate::core_state::Core;
+use crate::host::Host;
 
 /// Sections that a driver needs.
 const SECTIONS: usize = 6;
@@ -151,6 +155,52 @@ impl SharedMemory {
                 index,
             })
     }
+}
+
+/// Why a field of the shared memory was not read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum SectionError {
+    /// The mailbox is not attached, or the section does not exist.
+    Detached,
+    /// The function answers every read with all ones.
+    DeviceGone,
+    /// The management firmware's layout has no such field.
+    NoSuchField {
+        /// Byte of the element.
+        offset: u32,
+    },
+}
+
+impl fmt::Display for SectionError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Detached => f.write_str("the management firmware's shared memory is not known"),
+            Self::DeviceGone => f.write_str("the function answers every read with all ones"),
+            Self::NoSuchField { offset } => write!(
+                f,
+                "the management firmware's section has no field at byte {offset:#x}"
+            ),
+        }
+    }
+}
+
+impl core::error::Error for SectionError {}
+
+/// Reads a field of `element`; all ones are believed only while the function answers otherwise.
+pub(crate) fn read_field<H: Host>(
+    core: &Core<H>,
+    element: Option<Element>,
+    offset: u32,
+) -> Result<u32, SectionError> {
+    let value = element
+        .ok_or(SectionError::Detached)?
+        .read(&core.windows, offset)
+        .ok_or(SectionError::NoSuchField { offset })?;
+    if core.windows.is_gone(value) {
+        return Err(SectionError::DeviceGone);
+    }
+    Ok(value)
 }
 
 #[cfg(test)]
