@@ -115,6 +115,8 @@ pub struct QueuePort<H: Host> {
     producers: usize,
     doorbell: usize,
     vector: u16,
+    igu_status_block: u16,
+    bring_up: u32,
 }
 
 /// Where the pieces of a queue pair are, for [`QueuePort::new`].
@@ -128,6 +130,7 @@ pub(crate) struct QueuePortParts<H: Host> {
     pub(crate) producers: usize,
     pub(crate) transmit_cid: u16,
     pub(crate) vector: u16,
+    pub(crate) bring_up: u32,
 }
 
 impl<H: Host> QueuePort<H> {
@@ -142,6 +145,8 @@ impl<H: Host> QueuePort<H> {
             producers: parts.producers,
             doorbell: Doorbell::slow_path(0).address(u32::from(parts.transmit_cid)) as usize,
             vector: parts.vector,
+            igu_status_block: parts.igu_status_block,
+            bring_up: parts.bring_up,
         }
     }
 
@@ -223,6 +228,26 @@ impl<H: Host> QueuePort<H> {
     /// Takes the status block's memory out; `None` when it was taken before.
     pub(crate) fn take_status_block(&mut self) -> Option<DmaBuffer<H::Region>> {
         self.status_block.take()
+    }
+
+    pub(crate) fn status_block_address(&self) -> BusAddress {
+        self.status_block
+            .as_ref()
+            .map_or(BusAddress(0), DmaBuffer::bus_address)
+    }
+
+    pub(crate) fn zero_status_block(&mut self) {
+        if let Some(block) = &mut self.status_block {
+            block.zero();
+        }
+    }
+
+    pub(crate) fn igu_status_block(&self) -> u16 {
+        self.igu_status_block
+    }
+
+    pub(crate) fn same_bring_up(&self, bring_up: u32) -> bool {
+        self.bring_up == bring_up
     }
 
     pub(crate) fn clear_producers(&self) {

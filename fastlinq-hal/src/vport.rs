@@ -1,6 +1,6 @@
 //! Vports: the virtual ports inside the chip that own receive and transmit queues and filters.
 
-use crate::slowpath::MulticastBins;
+use crate::queue::QueuePairId;
 
 /// Number of a vport of this function, counted from 0.
 ///
@@ -111,14 +111,49 @@ impl ReceiveMode {
     }
 }
 
+bitflags::bitflags! {
+    /// Headers that receive-side scaling hashes.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct HashedHeaders: u16 {
+        /// IPv4 addresses.
+        const IPV4 = 1 << 0;
+        /// IPv6 addresses.
+        const IPV6 = 1 << 1;
+        /// IPv4 addresses and TCP ports.
+        const IPV4_TCP = 1 << 2;
+        /// IPv6 addresses and TCP ports.
+        const IPV6_TCP = 1 << 3;
+        /// IPv4 addresses and UDP ports.
+        const IPV4_UDP = 1 << 4;
+        /// IPv6 addresses and UDP ports.
+        const IPV6_UDP = 1 << 5;
+    }
+}
+
+impl Default for HashedHeaders {
+    /// IP addresses and TCP ports.
+    fn default() -> Self {
+        Self::IPV4 | Self::IPV6 | Self::IPV4_TCP | Self::IPV6_TCP
+    }
+}
+
+/// How receive-side scaling spreads the frames of a vport.
+#[derive(Clone, Copy, Debug)]
+pub struct RssConfig<'a> {
+    /// Queue pairs that take part, all open on the vport; the 128 entries of the table repeat them in order.
+    pub queues: &'a [QueuePairId],
+    /// Headers that are hashed.
+    pub hashed: HashedHeaders,
+    /// Toeplitz key.
+    pub key: &'a [u8; 40],
+}
+
 /// What the adapter remembers of a started vport.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct VportState {
-    pub(crate) config: VportConfig,
     pub(crate) active: bool,
     pub(crate) mode: ReceiveMode,
-    pub(crate) multicast: MulticastBins,
-    pub(crate) address: Option<[u8; 6]>,
+    pub(crate) multicast_overflow: bool,
     pub(crate) vlan_filtering: bool,
 }
 

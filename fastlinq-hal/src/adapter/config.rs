@@ -1,7 +1,5 @@
 //! What the caller decides before the adapter is touched.
 
-use crate::queue::Coalescing;
-
 /// Role in which the driver asks the management firmware for the function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -50,7 +48,6 @@ pub enum InterruptMode {
 /// | `role` | operating system |
 /// | `force` | by role |
 /// | `function_reset` | yes |
-/// | `coalescing` | 24 µs receive, 48 µs transmit |
 ///
 /// # Examples
 ///
@@ -78,8 +75,6 @@ pub struct AdapterConfig {
     /// Ask the management firmware for a function-level reset while connecting, so that nothing of an earlier driver is
     /// left.
     pub function_reset: bool,
-    /// Initial interrupt coalescing of all queue pairs.
-    pub coalescing: Coalescing,
 }
 
 /// Most queue pairs that one adapter handle keeps track of.
@@ -87,6 +82,9 @@ pub const MAX_QUEUE_PAIRS: usize = 64;
 
 /// Largest MTU in bytes that the chip transmits: 9672 minus Ethernet header and one VLAN tag.
 pub const MAX_MTU: u16 = 9600;
+
+/// Smallest MTU in bytes that is accepted.
+pub const MIN_MTU: u16 = 68;
 
 /// MTU in bytes when neither the caller nor the management firmware names one.
 pub const DEFAULT_MTU: u16 = 1500;
@@ -101,7 +99,6 @@ impl Default for AdapterConfig {
             role: DriverRole::OperatingSystem,
             force: ForcePolicy::ByRole,
             function_reset: true,
-            coalescing: Coalescing::default(),
         }
     }
 }

@@ -4,22 +4,9 @@ use core::fmt;
 
 use heapless::Vec;
 
+pub use crate::mfw::bist::{FlashImage, MAX_IMAGES};
+
 use super::states::sealed::Sealed;
-
-/// Largest number of images that an [`ImageTable`] keeps.
-pub const MAX_IMAGES: usize = 64;
-
-/// One image in the flash, as the management firmware describes it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct Image {
-    /// Type of the image.
-    pub kind: u32,
-    /// First byte in the flash.
-    pub offset: u32,
-    /// Size in bytes.
-    pub bytes: u32,
-}
 
 /// The outcome of the question for the flash images: [`ImageTable`], [`BistUnsupported`] or [`InventorySkipped`].
 pub trait Inventory: Sealed + Clone + fmt::Debug {}
@@ -27,17 +14,17 @@ pub trait Inventory: Sealed + Clone + fmt::Debug {}
 /// The images in the flash.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ImageTable {
-    images: Vec<Image, MAX_IMAGES>,
+    images: Vec<FlashImage, MAX_IMAGES>,
 }
 
 impl ImageTable {
-    pub(crate) fn new(images: Vec<Image, MAX_IMAGES>) -> Self {
+    pub(crate) fn new(images: Vec<FlashImage, MAX_IMAGES>) -> Self {
         Self { images }
     }
 
     /// The images in the order of the management firmware's table.
     #[must_use]
-    pub fn images(&self) -> &[Image] {
+    pub fn images(&self) -> &[FlashImage] {
         &self.images
     }
 }

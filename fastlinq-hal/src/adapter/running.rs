@@ -1,6 +1,6 @@
 //! What an adapter owns while it is up, and the ramrods that change it.
 
-use fastlinq_pac::versions::Layout;
+use fastlinq_pac::versions::{HostStructure, Layout};
 use heapless::Vec;
 
 use super::config::MAX_QUEUE_PAIRS;
@@ -9,7 +9,7 @@ use crate::dma::DmaBuffer;
 use crate::host::Host;
 use crate::queue::{QueuePairRequest, RECEIVE_PROTOCOL_INDEX, TRANSMIT_PROTOCOL_INDEX};
 use crate::slowpath::{
-    self, Attentions, FilterCommand, MulticastBins, Ramrod, RamrodError, SlowPath, VportUpdate,
+    self, Attentions, FilterCommand, RAMROD_DATA_BYTES, Ramrod, RamrodError, SlowPath, VportUpdate,
     WaitContext,
 };
 use crate::vport::{ReceiveMode, VportConfig, VportState};
@@ -32,6 +32,10 @@ pub(crate) struct Numbers {
     pub(crate) first_vport: u8,
     /// Transmit queue of the queue manager for traffic class 0.
     pub(crate) transmit_pq: u16,
+    /// RSS engine, if the function has one.
+    pub(crate) rss_engine: Option<u8>,
+    /// Port of the management firmware, whose number the packet path's counters have.
+    pub(crate) statistics_port: u8,
     /// MTU in bytes for vports that name none.
     pub(crate) mtu: u16,
 }
@@ -55,6 +59,8 @@ pub(crate) struct Running<H: Host> {
     pub(crate) numbers: Numbers,
     pub(crate) queues: Vec<QueueSlot<H>, MAX_QUEUE_PAIRS>,
     pub(crate) vports: Vec<Option<VportState>, MAX_VPORTS>,
+    /// Counter of the default status block that was acknowledged last.
+    pub(crate) acknowledged: u32,
 }
 
 impl<H: Host> Running<H> {
@@ -74,14 +80,36 @@ impl<H: Host> Running<H> {
         self.numbers.first_vport.wrapping_add(vport)
     }
 
-    fn on_own_queue<T: zerocopy::IntoBytes + zerocopy::Immutable>(
+    /// Posts a ramrod on a connection, its data laid out as the firmware's version has it.
+    fn ramrod<T: HostStructure>(
+        &mut self,
+        context: &mut impl WaitContext,
+        ramrod: Ramrod,
+        cid: u16,
+        data: &T,
+    ) -> Result<(), RamrodError> {
+        let mut bytes = [0; RAMROD_DATA_BYTES];
+        let used = self.numbers.layout.encode(data, &mut bytes);
+        let data = used
+            .and_then(|used| bytes.get(..used))
+            .ok_or(RamrodError::Memory { ramrod })?;
+        self.slow_path.execute(context, ramrod, cid, data)
+    }
+
+    fn on_own_queue<T: HostStructure>(
         &mut self,
         context: &mut impl WaitContext,
         ramrod: Ramrod,
         data: &T,
     ) -> Result<(), RamrodError> {
         let cid = self.slow_path.cid();
-        self.slow_path.execute(context, ramrod, cid, Some(data))
+        self.ramrod(context, ramrod, cid, data)
+    }
+
+    /// EMPTY, which does nothing.
+    pub(crate) fn heartbeat(&mut self, context: &mut impl WaitContext) -> Result<(), RamrodError> {
+        let cid = self.slow_path.cid();
+        self.slow_path.execute(context, Ramrod::Empty, cid, &[])
     }
 
     /// PF_STOP, the last ramrod.
@@ -90,8 +118,7 @@ impl<H: Host> Running<H> {
         context: &mut impl WaitContext,
     ) -> Result<(), RamrodError> {
         let cid = self.slow_path.cid();
-        self.slow_path
-            .execute(context, Ramrod::PfStop, cid, None::<&[u8; 1]>)
+        self.slow_path.execute(context, Ramrod::PfStop, cid, &[])
     }
 
     /// VPORT_START for the vport in a free place.
@@ -112,11 +139,9 @@ impl<H: Host> Running<H> {
         self.on_own_queue(context, Ramrod::VportStart, &data)?;
         if let Some(place) = self.vports.get_mut(usize::from(vport)) {
             *place = Some(VportState {
-                config,
                 active: false,
                 mode: ReceiveMode::NOTHING,
-                multicast: MulticastBins::empty(),
-                address: None,
+                multicast_overflow: false,
                 vlan_filtering: config.only_untagged,
             });
         }
@@ -204,9 +229,7 @@ impl<H: Host> Running<H> {
             slot.vport = Some(vport);
             slot.receiving = true;
         });
-        let result = self
-            .slow_path
-            .execute(context, Ramrod::RxQueueStart, cid, Some(&data));
+        let result = self.ramrod(context, Ramrod::RxQueueStart, cid, &data);
         if matches!(
             result,
             Err(RamrodError::Refused { .. }
@@ -227,8 +250,7 @@ impl<H: Host> Running<H> {
         let vport = self.queue_vport(queue);
         let data = slowpath::rx_queue_stop(self.absolute_queue(queue), self.absolute_vport(vport));
         let cid = self.receive_cid(queue);
-        self.slow_path
-            .execute(context, Ramrod::RxQueueStop, cid, Some(&data))?;
+        self.ramrod(context, Ramrod::RxQueueStop, cid, &data)?;
         self.mark(queue, |slot| slot.receiving = false);
         Ok(())
     }
@@ -254,9 +276,7 @@ impl<H: Host> Running<H> {
         });
         let cid = self.transmit_cid(queue);
         self.mark(queue, |slot| slot.transmitting = true);
-        let result = self
-            .slow_path
-            .execute(context, Ramrod::TxQueueStart, cid, Some(&data));
+        let result = self.ramrod(context, Ramrod::TxQueueStart, cid, &data);
         if matches!(
             result,
             Err(RamrodError::Refused { .. }
@@ -276,8 +296,7 @@ impl<H: Host> Running<H> {
     ) -> Result<(), RamrodError> {
         let cid = self.transmit_cid(queue);
         let data = slowpath::tx_queue_stop();
-        self.slow_path
-            .execute(context, Ramrod::TxQueueStop, cid, Some(&data))?;
+        self.ramrod(context, Ramrod::TxQueueStop, cid, &data)?;
         self.mark(queue, |slot| slot.transmitting = false);
         Ok(())
     }
@@ -305,8 +324,11 @@ impl<H: Host> Running<H> {
         Ok(())
     }
 
-    /// Stops everything that was started on the function, up to PF_STOP.
-    pub(crate) fn stop_all(&mut self, context: &mut impl WaitContext) -> Result<(), RamrodError> {
+    /// Stops all queues and vports; PF_STOP may follow.
+    pub(crate) fn stop_traffic(
+        &mut self,
+        context: &mut impl WaitContext,
+    ) -> Result<(), RamrodError> {
         for vport in 0..self.vports.len() as u8 {
             if self.vport(vport).is_some_and(|state| state.active) {
                 self.set_vport_active(context, vport, false)?;
@@ -322,7 +344,13 @@ impl<H: Host> Running<H> {
                 self.stop_vport(context, vport)?;
             }
         }
-        self.stop_function(context)
+        Ok(())
+    }
+
+    /// IGU numbers of all status blocks, the default one last.
+    pub(crate) fn igu_status_blocks(&self) -> impl Iterator<Item = u16> {
+        let queues = self.queues.iter().map(|slot| slot.igu_status_block);
+        queues.chain([self.slow_path.igu_status_block()])
     }
 
     pub(crate) fn vport(&self, vport: u8) -> Option<&VportState> {

@@ -9,6 +9,7 @@ use core::fmt;
 use fastlinq_pac::GrcAddress;
 use fastlinq_pac::access::RegisterBus;
 use fastlinq_pac::bar::{Bar0Offset, igu as igu_command};
+use fastlinq_pac::mfw::attention_register;
 use fastlinq_pac::registers::{dorq, grc, igu, misc, pglue_b, pswhst};
 use fastlinq_pac::words::AttentionBlockWords;
 use heapless::Vec;
@@ -162,11 +163,32 @@ impl fmt::Display for HardwareAttention {
     }
 }
 
+/// Lines whose level and acknowledgement differ from what the driver knows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct ChangedLines {
+    raised: u32,
+    lowered: u32,
+    index: u16,
+}
+
+impl ChangedLines {
+    /// Whether the management firmware raised its line.
+    #[must_use]
+    pub const fn management(self) -> bool {
+        self.raised & LINE_MANAGEMENT != 0
+    }
+
+    /// Whether any line changed.
+    #[must_use]
+    pub const fn any(self) -> bool {
+        self.raised | self.lowered != 0
+    }
+}
+
 /// What one service of the attention block found.
 #[derive(Debug, Default)]
 pub struct AttentionReport {
-    /// The management firmware raised its line.
-    pub management: bool,
     /// Hardware conditions, at most 16; more are counted in `dropped`.
     pub hardware: Vec<HardwareAttention, 16>,
     /// Conditions that did not fit.
@@ -235,54 +257,58 @@ impl<R: DmaRegion> Attentions<R> {
         igu::TRAILING_EDGE_LATCH.on(bus).set(0);
     }
 
-    /// Handles what the block shows now.
+    /// Looks at the block, masks the lines that are newly raised, and tells which lines changed.
     ///
-    /// `relative_pf` selects the general attention register of the management line, which is cleared after
-    /// `management` has run; `command` writes an IGU command at a BAR0 offset.
-    pub fn service(
+    /// Handle the management firmware's line between this and [`acknowledge`](Self::acknowledge).
+    pub fn look(&mut self, bus: &impl RegisterBus) -> ChangedLines {
+        let Some((bits, acknowledged, index)) = self.read_block() else {
+            return ChangedLines::default();
+        };
+        let changed = ChangedLines {
+            raised: bits & !acknowledged & !self.known & LINES,
+            lowered: !bits & acknowledged & self.known & LINES,
+            index,
+        };
+        if changed.raised != 0 {
+            let enabled = igu::ATTENTION_ENABLE.on(bus).get();
+            igu::ATTENTION_ENABLE
+                .on(bus)
+                .set(enabled & !(changed.raised & MASKABLE));
+            self.known |= changed.raised;
+        }
+        changed
+    }
+
+    /// Acknowledges raised lines; finds, reports and clears the sources of lowered ones, and unmasks them.
+    ///
+    /// `relative_pf` selects the general attention of the management firmware; `command` writes an IGU command at a BAR0
+    /// offset.
+    pub fn acknowledge(
         &mut self,
         bus: &impl RegisterBus,
+        changed: ChangedLines,
         relative_pf: u8,
         command: impl Fn(Bar0Offset, u32),
-        management: impl FnOnce(),
     ) -> AttentionReport {
         let mut report = AttentionReport::default();
-        let Some((bits, acknowledged, index)) = self.read_block() else {
-            return report;
-        };
-        let asserted = bits & !acknowledged & !self.known & LINES;
-        let deasserted = !bits & acknowledged & self.known & LINES;
-
-        if asserted != 0 {
+        if changed.management() {
+            bus.write32(attention_register(relative_pf), 0);
+        }
+        if changed.raised != 0 {
+            command(igu_command::ATTENTION_SET, changed.raised);
+        }
+        if changed.lowered != 0 {
+            self.find_sources(bus, changed.lowered, &mut report);
+            command(igu_command::ATTENTION_CLEAR, !changed.lowered);
             let enabled = igu::ATTENTION_ENABLE.on(bus).get();
             igu::ATTENTION_ENABLE
                 .on(bus)
-                .set(enabled & !(asserted & MASKABLE));
-            self.known |= asserted;
-            if asserted & LINE_MANAGEMENT != 0 {
-                report.management = true;
-                management();
-                bus.write32(
-                    misc::AEU_GENERAL_ATTN_0
-                        .address()
-                        .offset(8 * u32::from(relative_pf)),
-                    0,
-                );
-            }
-            command(igu_command::ATTENTION_SET, asserted);
+                .set(enabled | (changed.lowered & MASKABLE));
+            self.known &= !changed.lowered;
         }
-        if deasserted != 0 {
-            self.find_sources(bus, deasserted, &mut report);
-            command(igu_command::ATTENTION_CLEAR, !deasserted);
-            let enabled = igu::ATTENTION_ENABLE.on(bus).get();
-            igu::ATTENTION_ENABLE
-                .on(bus)
-                .set(enabled | (deasserted & MASKABLE));
-            self.known &= !deasserted;
-        }
-        if index != self.index {
-            self.index = index;
-            report.acknowledge = Some(index);
+        if changed.index != self.index {
+            self.index = changed.index;
+            report.acknowledge = Some(changed.index);
         }
         report
     }

@@ -7,7 +7,6 @@ use fastlinq_pac::bar::igu::{self, Acknowledge, Interrupt};
 use fastlinq_pac::doorbell::Doorbell;
 use fastlinq_pac::words::StatusBlockWords;
 use heapless::Deque;
-use zerocopy::{Immutable, IntoBytes};
 
 use super::{
     AsynchronousEvent, CompletionFault, Echo, EventQueue, FirmwareReturnCode, PostFault, Progress,
@@ -148,6 +147,11 @@ impl<H: Host> SlowPath<H> {
         self.parts.cid
     }
 
+    /// IGU number of the default status block.
+    pub(crate) fn igu_status_block(&self) -> u16 {
+        self.parts.igu_status_block
+    }
+
     pub(crate) fn faults(&self) -> SlowPathFaults {
         self.faults
     }
@@ -183,12 +187,12 @@ impl<H: Host> SlowPath<H> {
     ///
     /// The wait is 5 seconds; then the management firmware drains the NIG, the doorbell is rung once more, and the
     /// firmware gets another 5 seconds.
-    pub(crate) fn execute<T: IntoBytes + Immutable>(
+    pub(crate) fn execute(
         &mut self,
         context: &mut impl WaitContext,
         ramrod: Ramrod,
         cid: u16,
-        data: Option<&T>,
+        data: &[u8],
     ) -> Result<(), RamrodError> {
         self.drain();
         if self.outstanding() > 0 {
@@ -245,7 +249,8 @@ impl<H: Host> SlowPath<H> {
         self.parts.queue.progress(echo)
     }
 
-    fn ring_doorbell(&self) {
+    /// Rings the doorbell with the present producer; ringing it again does no harm.
+    pub(crate) fn ring_doorbell(&self) {
         let doorbell = Doorbell::slow_path(self.parts.queue.producer());
         let offset = doorbell.address(u32::from(self.parts.cid)) as usize;
         self.parts.doorbells.write_barrier();

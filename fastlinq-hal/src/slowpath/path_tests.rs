@@ -103,7 +103,7 @@ fn run(
     bench: &mut Bench<'_>,
     ramrod: Ramrod,
 ) -> Result<(), RamrodError> {
-    path.execute(bench, ramrod, 0, None::<&[u8; 1]>)
+    path.execute(bench, ramrod, 0, &[])
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! The slow-path queue (SPQ): one page of 256 elements through which ramrods reach the storm firmware.
 
+use fastlinq_pac::BusAddress;
 use fastlinq_pac::hsi::SlowPathElement;
+use zerocopy::FromZeros;
 use zerocopy::little_endian::{U16, U32};
-use zerocopy::{FromZeros, Immutable, IntoBytes};
 
 use super::{FirmwareReturnCode, Ramrod};
 use crate::dma::DmaBuffer;
@@ -140,17 +141,18 @@ impl<R: DmaRegion> SlowPathQueue<R> {
 
     /// Writes one element and its data; the caller rings the doorbell with [`Self::producer`] afterwards.
     ///
-    /// `opaque_fid` is the function the ramrod acts for and `cid` the connection on which it executes.
+    /// `opaque_fid` is the function the ramrod acts for and `cid` the connection on which it executes. A ramrod without
+    /// `data` gets a null pointer.
     ///
     /// # Errors
     ///
     /// [`PostFault`]; nothing has been written that the device would look at.
-    pub fn post<T: IntoBytes + Immutable>(
+    pub fn post(
         &mut self,
         ramrod: Ramrod,
         opaque_fid: u16,
         cid: u16,
-        data: Option<&T>,
+        data: &[u8],
     ) -> Result<Echo, PostFault> {
         if self.in_window() >= RAMRODS_IN_FLIGHT {
             return Err(PostFault::Full);
@@ -158,25 +160,23 @@ impl<R: DmaRegion> SlowPathQueue<R> {
         let echo = self.producer;
         let index = usize::from(echo % RAMRODS_IN_FLIGHT);
         let offset = index * RAMROD_DATA_BYTES;
-        let mut address = self.data.bus_address().0 + offset as u64;
-        match data {
-            Some(data) if size_of::<T>() > RAMROD_DATA_BYTES => {
-                let _ = data;
-                return Err(PostFault::Memory);
-            }
-            Some(data) => self
-                .data
-                .write(offset, data)
-                .map_err(|_| PostFault::Memory)?,
-            None => address = 0,
-        }
+        let address = if data.is_empty() {
+            BusAddress(0)
+        } else if data.len() > RAMROD_DATA_BYTES {
+            return Err(PostFault::Memory);
+        } else {
+            self.data
+                .copy_from(offset, data)
+                .map_err(|_| PostFault::Memory)?;
+            self.data.bus_address().offset(offset as u64)
+        };
         let mut element = SlowPathElement::new_zeroed();
         element.hdr.cid = U32::new(u32::from(opaque_fid) << 16 | u32::from(cid));
         element.hdr.cmd_id = ramrod.command();
         element.hdr.protocol_id = ramrod.protocol().0;
         element.hdr.echo = U16::new(echo);
-        element.data_ptr.lo = U32::new(address as u32);
-        element.data_ptr.hi = U32::new((address >> 32) as u32);
+        element.data_ptr.lo = U32::new(address.low());
+        element.data_ptr.hi = U32::new(address.high());
         let position = usize::from(echo % SPQ_ELEMENTS) * ELEMENT_BYTES;
         self.ring
             .write(position, &element)

@@ -9,7 +9,7 @@ fn post(
     queue: &mut SlowPathQueue<crate::slowpath::test_memory::HeapRegion>,
     ramrod: Ramrod,
 ) -> Echo {
-    queue.post(ramrod, 3, 0, Some(&[0xa5u8; 440])).unwrap()
+    queue.post(ramrod, 3, 0, &[0xa5u8; 440]).unwrap()
 }
 
 fn complete(
@@ -25,7 +25,7 @@ fn complete(
 fn an_element_is_written_as_the_interface_defines_it() {
     let mut queue = queue();
     let echo = queue
-        .post(Ramrod::VportStart, 0x1234, 7, Some(&[1u8, 2, 3, 4]))
+        .post(Ramrod::VportStart, 0x1234, 7, &[1u8, 2, 3, 4])
         .unwrap();
     assert_eq!(echo, Echo(0));
     assert_eq!(queue.producer(), 1);
@@ -39,7 +39,7 @@ fn an_element_is_written_as_the_interface_defines_it() {
 #[test]
 fn a_ramrod_without_data_has_a_null_pointer() {
     let mut queue = queue();
-    queue.post(Ramrod::PfStop, 0, 0, None::<&[u8; 1]>).unwrap();
+    queue.post(Ramrod::PfStop, 0, 0, &[]).unwrap();
     assert_eq!(queue.ring().read::<[u8; 8]>(8), Ok([0; 8]));
 }
 
@@ -78,13 +78,13 @@ fn a_late_first_ramrod_keeps_its_data_until_it_completes() {
         complete(&mut queue, echo, Ramrod::VportUpdate, 0).unwrap();
     }
     assert_eq!(
-        queue.post(Ramrod::Empty, 0, 0, None::<&[u8; 1]>),
+        queue.post(Ramrod::Empty, 0, 0, &[]),
         Err(PostFault::Full),
         "the data buffer of the stuck ramrod would be the next"
     );
     complete(&mut queue, stuck, Ramrod::Empty, 0).unwrap();
     assert_eq!(queue.outstanding(), 0);
-    assert!(queue.post(Ramrod::Empty, 0, 0, None::<&[u8; 1]>).is_ok());
+    assert!(queue.post(Ramrod::Empty, 0, 0, &[]).is_ok());
 }
 
 #[test]
@@ -132,13 +132,10 @@ fn indices_wrap() {
 fn too_large_data_is_refused() {
     let mut queue = queue();
     assert_eq!(
-        queue.post(Ramrod::Empty, 0, 0, Some(&[0u8; 513])),
+        queue.post(Ramrod::Empty, 0, 0, &[0u8; 513]),
         Err(PostFault::Memory)
     );
     assert_eq!(queue.producer(), 0);
     let mut small = SlowPathQueue::new(buffer(8), buffer(RAMROD_AREA_BYTES));
-    assert_eq!(
-        small.post(Ramrod::Empty, 0, 0, None::<&[u8; 1]>),
-        Err(PostFault::Memory)
-    );
+    assert_eq!(small.post(Ramrod::Empty, 0, 0, &[]), Err(PostFault::Memory));
 }

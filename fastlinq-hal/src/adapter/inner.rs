@@ -1,0 +1,182 @@
+//! What every state carries, and how it is taken down.
+
+use embedded_hal::delay::DelayNs;
+use fastlinq_pac::mfw::DriverCommand;
+
+use super::cause::Cause;
+use super::config::AdapterConfig;
+use super::leak::LeakReport;
+use super::running::Running;
+use crate::core_state::Core;
+use crate::host::Host;
+use crate::log::{debug, warning};
+use crate::mfw;
+use crate::mfw::features::PpfidBitmap;
+use crate::mfw::function::FunctionConfig;
+use crate::mfw::link::LinkSettings;
+use crate::mfw::load::{self, WakeOnLan};
+use crate::mfw::nvm_config::NvmConfig;
+use crate::mfw::resources::Shares;
+use crate::slowpath::WaitContext;
+
+/// Parameter of NIG_DRAIN, and the time that it takes in milliseconds with a margin.
+const NIG_DRAIN: u32 = 1000;
+const NIG_DRAIN_MS: u32 = 1020;
+
+/// How far a bring-up has come, for the way back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Progress {
+    /// LOAD_REQ was sent: the management firmware may believe that this driver is loaded.
+    pub(super) load_requested: bool,
+    /// LOAD_DONE was not sent yet: the management firmware holds the load lock.
+    pub(super) load_locked: bool,
+    /// The function was enabled as a master on PCI, and the chip programmed.
+    pub(super) master_enabled: bool,
+    /// PF_START was posted.
+    pub(super) function_started: bool,
+}
+
+/// What every state carries.
+pub(super) struct Inner<H: Host> {
+    pub(super) core: Core<H>,
+    pub(super) config: AdapterConfig,
+    pub(super) leaked: LeakReport,
+    pub(super) progress: Progress,
+    pub(super) running: Option<Running<H>>,
+    /// Shares of the chip's resources.
+    pub(super) shares: Shares,
+    /// Classification units of the port.
+    pub(super) ppfids: PpfidBitmap,
+    /// What the management firmware has for the function.
+    pub(super) function: Option<FunctionConfig>,
+    /// What the flash has for card, port and function.
+    pub(super) nvm: Option<NvmConfig>,
+    /// What the link was told; `None` when it was told nothing.
+    pub(super) link: Option<LinkSettings>,
+    /// Counts bring-ups, so that a queue pair of an earlier one is recognised.
+    pub(super) bring_up: u32,
+}
+
+impl<H: Host> Inner<H> {
+    pub(super) fn new(host: H, config: AdapterConfig) -> Self {
+        Self {
+            core: Core::new(host),
+            config,
+            leaked: LeakReport::default(),
+            progress: Progress::default(),
+            running: None,
+            shares: Shares::default(),
+            ppfids: PpfidBitmap {
+                bitmap: 1,
+                native: 0,
+            },
+            function: None,
+            nvm: None,
+            link: None,
+            bring_up: 0,
+        }
+    }
+
+    /// Undoes a bring-up as far as it came, in the order of the hardware reference, and releases its memory.
+    ///
+    /// Nothing stops it: a step that fails is remembered, and the first one is the error. It is bounded: each command to
+    /// the management firmware waits its five seconds at most, and ramrods are given up with the first that has no answer.
+    pub(super) fn take_down(&mut self) -> Result<LeakReport, Cause> {
+        let progress = core::mem::take(&mut self.progress);
+        let mut first = Ok(());
+        if progress == Progress::default() && self.running.is_none() {
+            return Ok(LeakReport::default());
+        }
+        debug!("taking the adapter down");
+        if let Some(settings) = self.link.take() {
+            note(
+                &mut first,
+                mfw::link::take_down(&mut self.core, &settings).map(drop),
+            );
+        }
+        if let (true, Some(running)) = (progress.function_started, &mut self.running) {
+            note(
+                &mut first,
+                running.stop_traffic(&mut Context(&mut self.core)),
+            );
+        }
+        if progress.load_locked {
+            note(&mut first, load::done(&mut self.core).map(drop));
+        }
+        if progress.load_requested {
+            note(
+                &mut first,
+                load::unload_request(&mut self.core, WakeOnLan::default()).map(drop),
+            );
+        }
+        if let (true, Some(running)) = (progress.function_started, &mut self.running) {
+            note(
+                &mut first,
+                running.stop_function(&mut Context(&mut self.core)),
+            );
+        }
+        if progress.master_enabled {
+            note(
+                &mut first,
+                super::stop::stop_hardware(&mut self.core, self.running.as_ref()),
+            );
+        }
+        if progress.load_requested {
+            note(
+                &mut first,
+                load::unload_done(&mut self.core, WakeOnLan::default()).map(drop),
+            );
+        }
+        let quiet = !progress.master_enabled || super::stop::disable_master(&mut self.core);
+        let mut report = LeakReport::default();
+        if let Some(running) = self.running.take() {
+            report = running.release(quiet);
+        }
+        self.core.dmae = None;
+        self.leaked.add(report);
+        if !report.is_empty() {
+            warning!(
+                "{} regions with {} bytes of DMA memory stay allocated: the device did not confirm that it is quiet",
+                report.regions,
+                report.bytes
+            );
+        }
+        first.map(|()| report)
+    }
+}
+
+/// Remembers the first failure.
+fn note<E: Into<Cause>>(first: &mut Result<(), Cause>, result: Result<(), E>) {
+    if let Err(error) = result {
+        let cause = error.into();
+        warning!("taking down: {}", cause);
+        if first.is_ok() {
+            *first = Err(cause);
+        }
+    }
+}
+
+impl<H: Host> Drop for Inner<H> {
+    fn drop(&mut self) {
+        let _ = self.take_down();
+    }
+}
+
+/// How the slow path waits on a real adapter.
+pub(super) struct Context<'a, H: Host>(pub(super) &'a mut Core<H>);
+
+impl<H: Host> WaitContext for Context<'_, H> {
+    fn wait_us(&mut self, us: u32) {
+        self.0.host.delay_us(us);
+    }
+
+    fn drain_nig(&mut self) {
+        if self
+            .0
+            .command(DriverCommand::NIG_DRAIN, NIG_DRAIN, &[])
+            .is_ok()
+        {
+            self.0.host.delay_ms(NIG_DRAIN_MS);
+        }
+    }
+}
