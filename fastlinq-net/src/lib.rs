@@ -21,6 +21,7 @@ mod device;
 mod engine;
 mod fault;
 mod frame;
+mod log;
 mod memory;
 mod packet;
 mod queue;

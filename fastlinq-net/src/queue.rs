@@ -12,6 +12,7 @@ use crate::device::QueueDevice;
 use crate::engine::{Engine, SendError, Usage};
 use crate::fault::Fault;
 use crate::frame::{RxFrame, Segments};
+use crate::log::debug;
 use crate::memory::{BufferMemory, PAGE, RingLayout, RingMemory, Shared, take_into_use};
 use crate::packet::{BufferNumber, RxPacket, Segment, TxPacket};
 use crate::receive::ReceiveRing;
@@ -110,8 +111,8 @@ impl<'m, D: QueueDevice> PreparedQueue<'m, D> {
 
     /// From now on dropping leaks the memory on purpose: the device may write to it.
     pub(crate) fn give_to_device(&mut self) {
-        self.engine.rings.held().give_to_device();
-        self.buffers.held().give_to_device();
+        self.engine.rings.held_mut().give_to_device();
+        self.buffers.held_mut().give_to_device();
     }
 
     /// Works with a device that has started with [`request`](Self::request): fills the receive ring and publishes it.
@@ -165,6 +166,16 @@ pub struct QueuePair<'m, D: QueueDevice> {
 ///
 /// Handles can go to other threads and outlive the worker, but not the borrow of the queue pair: it cannot be closed while
 /// one of them is alive.
+///
+/// ```compile_fail,E0505
+/// use fastlinq_net::{QueueDevice, QueuePair};
+///
+/// fn too_early<D: QueueDevice>(mut queue: QueuePair<'_, D>) {
+///     let frame = queue.worker().receive_frame();
+///     let _ = queue.close_with(|_| Ok::<(), (_, ())>(()));
+///     drop(frame);
+/// }
+/// ```
 pub struct Worker<'q, 'm, D: QueueDevice> {
     engine: &'q mut Engine<'m, D>,
     shared: &'q Shared<'m, D::Region>,
@@ -334,25 +345,43 @@ impl<'m, D: QueueDevice> QueuePair<'m, D> {
         }
     }
 
+    /// Bytes of rings and buffers.
+    pub fn memory_bytes(&self) -> usize {
+        self.engine.rings.held().len() + self.buffers.held().len()
+    }
+
     /// Ends the work. `stop` makes the device let go of rings and buffers; their memory is freed only when it succeeds.
     ///
     /// # Errors
     ///
-    /// [`NotStopped`]: what `stop` said, and how much memory is leaked on purpose.
+    /// [`NotStopped`]: what `stop` said, and the queue pair as it was.
+    #[allow(clippy::result_large_err)]
     pub fn close_with<T, E>(
-        mut self,
-        stop: impl FnOnce(D) -> Result<T, E>,
-    ) -> Result<T, NotStopped<E>> {
-        let bytes = self.engine.rings.held().len() + self.buffers.held().len();
-        match stop(self.device) {
+        self,
+        stop: impl FnOnce(D) -> Result<T, (D, E)>,
+    ) -> Result<T, NotStopped<'m, D, E>> {
+        let bytes = self.memory_bytes();
+        let Self {
+            mut engine,
+            shared,
+            device,
+            mut buffers,
+        } = self;
+        match stop(device) {
             Ok(value) => {
-                self.engine.rings.held().take_from_device();
-                self.buffers.held().take_from_device();
+                engine.rings.held_mut().take_from_device();
+                buffers.held_mut().take_from_device();
+                debug!("{} bytes of rings and buffers are free again", bytes);
                 Ok(value)
             }
-            Err(cause) => Err(NotStopped {
+            Err((device, cause)) => Err(NotStopped {
+                queue: Self {
+                    engine,
+                    shared,
+                    device,
+                    buffers,
+                },
                 cause,
-                leaked_bytes: bytes,
             }),
         }
     }
@@ -391,27 +420,45 @@ impl<'q, 'm, D: QueueDevice> Worker<'q, 'm, D> {
     }
 }
 
-/// The device did not confirm that it let go of a queue pair; its memory stays allocated for good.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct NotStopped<E> {
+/// The device did not confirm that it let go of a queue pair.
+///
+/// Closing may be tried again. Dropping this leaves the queue pair's memory allocated for good.
+pub struct NotStopped<'m, D: QueueDevice, E> {
+    /// The queue pair.
+    pub queue: QueuePair<'m, D>,
     /// Why.
     pub cause: E,
-    /// Bytes that are not returned to the host.
-    pub leaked_bytes: usize,
 }
 
-impl<E: fmt::Display> fmt::Display for NotStopped<E> {
+impl<D: QueueDevice, E> NotStopped<'_, D, E> {
+    /// Gives up: the memory stays allocated for good. Gives the reason, and the bytes for the report.
+    pub fn leak(self) -> (E, usize) {
+        let bytes = self.queue.memory_bytes();
+        (self.cause, bytes)
+    }
+}
+
+impl<D: QueueDevice, E: fmt::Debug> fmt::Debug for NotStopped<'_, D, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NotStopped")
+            .field("cause", &self.cause)
+            .field("bytes", &self.queue.memory_bytes())
+            .finish_non_exhaustive()
+    }
+}
+
+impl<D: QueueDevice, E: fmt::Display> fmt::Display for NotStopped<'_, D, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
             "{}; {} bytes stay with the device",
-            self.cause, self.leaked_bytes
+            self.cause,
+            self.queue.memory_bytes()
         )
     }
 }
 
-impl<E: fmt::Debug + fmt::Display> core::error::Error for NotStopped<E> {}
+impl<D: QueueDevice, E: fmt::Debug + fmt::Display> core::error::Error for NotStopped<'_, D, E> {}
 
 impl<D: QueueDevice> fmt::Debug for QueuePair<'_, D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

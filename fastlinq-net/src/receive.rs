@@ -4,6 +4,7 @@ use crate::completion::{self, Completion, Frame, SlowPathCompletion};
 use crate::counters::ReceiveCounters;
 use crate::device::QueueDevice;
 use crate::fault::Fault;
+use crate::log::warning;
 use crate::memory::{LINK_SLOT, Owner, RingMemory, Shared};
 use crate::packet::RxPacket;
 use crate::storage::NumberRing;
@@ -151,6 +152,7 @@ impl<'m> ReceiveRing<'m> {
 
     #[cold]
     fn fail(&mut self, taken: usize, fault: Fault) -> Result<usize, Fault> {
+        warning!("receiving is down: {}", fault);
         self.fault = Some(fault);
         if taken == 0 { Err(fault) } else { Ok(taken) }
     }

@@ -8,6 +8,7 @@ use crate::completion::segment_length;
 use crate::counters::TransmitCounters;
 use crate::device::QueueDevice;
 use crate::fault::Fault;
+use crate::log::warning;
 use crate::memory::{NO_BUFFER, Owner, RingMemory, Shared};
 use crate::packet::{Segment, TxPacket};
 use crate::rule::{MAX_TX_BYTES, MAX_TX_SEGMENTS, MIN_TX_BYTES, TxRule};
@@ -149,6 +150,7 @@ impl<'m> TransmitRing<'m> {
 
     #[cold]
     fn fail(&mut self, fault: Fault) -> Result<u16, Fault> {
+        warning!("sending is down: {}", fault);
         self.fault = Some(fault);
         Err(fault)
     }

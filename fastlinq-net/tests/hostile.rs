@@ -121,7 +121,7 @@ fn one_fault(cqe: [u8; 32]) -> Fault {
     );
     assert_eq!(queue.usage().missing(), 0);
     queue.send(&[1; 60]).unwrap();
-    queue.close_with(|_| Ok::<(), ()>(())).unwrap();
+    queue.close_with(|_| Ok::<(), (_, ())>(())).unwrap();
     assert_eq!(memory.live(), 0);
     fault
 }
@@ -452,7 +452,7 @@ fn two_million_completions_of_a_lying_device_lose_no_buffer() {
             Some(Fault::TransmitIndex { .. } | Fault::TransmitBoundary { .. }) => faults[4] += 1,
             None => faults[5] += 1,
         }
-        queue.close_with(|_| Ok::<(), ()>(())).unwrap();
+        queue.close_with(|_| Ok::<(), (_, ())>(())).unwrap();
         assert_eq!(memory.live(), 0);
     }
     assert!(faults[..5].iter().all(|count| *count > 10), "{faults:?}");

@@ -327,7 +327,7 @@ fn a_forgotten_handle_costs_its_buffers_and_nothing_else() {
         let packet = receive_one(&mut queue, &soft, &[4; 100]);
         assert!(queue.release(&packet));
     }
-    queue.close_with(|_| Ok::<(), ()>(())).unwrap();
+    queue.close_with(|_| Ok::<(), (_, ())>(())).unwrap();
     assert_eq!(memory.live(), 0);
 }
 
@@ -361,13 +361,16 @@ fn memory_is_freed_only_when_the_device_confirms() {
         assert_eq!(memory.live(), 2);
         match outcome {
             "closed" => {
-                let value = queue.close_with(|_| Ok::<_, ()>("done")).unwrap();
+                let value = queue.close_with(|_| Ok::<_, (_, ())>("done")).unwrap();
                 assert_eq!((value, memory.live()), ("done", 0));
             }
             "refused" => {
-                let failed = queue.close_with(|_| Err::<(), _>("no answer")).unwrap_err();
+                let refuse = |device| Err::<(), _>((device, "no answer"));
+                let failed = queue.close_with(refuse).unwrap_err();
                 assert_eq!(failed.cause, "no answer");
-                assert!(failed.leaked_bytes > 300 * 2048);
+                let failed = failed.queue.close_with(refuse).unwrap_err();
+                let (_, bytes) = failed.leak();
+                assert!(bytes > 300 * 2048);
                 assert_eq!(memory.live(), 2);
             }
             _ => {

@@ -46,7 +46,7 @@ fn frames_of_every_size_loop_unchanged() {
         let usage = queue.usage();
         assert_eq!((usage.missing(), usage.owned, usage.lent), (0, 0, 0));
         assert!(queue.counters().receive.scattered > 0 || buffer_bytes == 16_384);
-        queue.close_with(|_| Ok::<(), ()>(())).unwrap();
+        queue.close_with(|_| Ok::<(), (_, ())>(())).unwrap();
     }
     assert_eq!(memory.live(), 0);
 }
@@ -96,7 +96,7 @@ fn indices_wrap_many_times_in_rings_of_all_shapes() {
         assert_eq!(queue.usage().missing(), 0);
         assert!(queue.counters().receive.posted > 65_536);
         assert!(queue.counters().transmit.descriptors > 65_536);
-        queue.close_with(|_| Ok::<(), ()>(())).unwrap();
+        queue.close_with(|_| Ok::<(), (_, ())>(())).unwrap();
     }
 }
 
@@ -260,7 +260,7 @@ fn the_device_always_has_the_buffers_that_the_firmware_wants() {
             assert_eq!(queue.receive(&mut out).unwrap(), 1);
             queue.release(&out[0]);
         }
-        queue.close_with(|_| Ok::<(), ()>(())).unwrap();
+        queue.close_with(|_| Ok::<(), (_, ())>(())).unwrap();
     }
 }
 
@@ -275,7 +275,7 @@ fn storage_on_the_stack_works_too_and_is_reused() {
         let mut out = [RxPacket::EMPTY; 4];
         assert_eq!(queue.receive(&mut out).unwrap(), 1);
         assert_eq!(queue.usage().owned, 1);
-        queue.close_with(|_| Ok::<(), ()>(())).unwrap();
+        queue.close_with(|_| Ok::<(), (_, ())>(())).unwrap();
     }
     assert_eq!(memory.live(), 0);
 }

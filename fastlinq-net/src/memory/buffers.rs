@@ -24,7 +24,11 @@ pub(crate) struct BufferMemory<R: DmaRegion> {
 }
 
 impl<R: DmaRegion> BufferMemory<R> {
-    pub(crate) fn held(&mut self) -> &mut Held<R> {
+    pub(crate) fn held(&self) -> &Held<R> {
+        &self.region
+    }
+
+    pub(crate) fn held_mut(&mut self) -> &mut Held<R> {
         &mut self.region
     }
 }

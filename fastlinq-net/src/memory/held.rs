@@ -2,6 +2,8 @@
 
 use fastlinq_hal::dma::DmaRegion;
 
+use crate::log::warning;
+
 /// Drops its region only when the device is known to have let go of it.
 #[derive(Debug)]
 pub(crate) struct Held<R: DmaRegion> {
@@ -36,6 +38,7 @@ impl<R: DmaRegion> Held<R> {
 impl<R: DmaRegion> Drop for Held<R> {
     fn drop(&mut self) {
         if self.device_has_it {
+            warning!("{} bytes stay with the device for good", self.len());
             core::mem::forget(self.region.take());
         }
     }

@@ -123,7 +123,11 @@ impl<R: DmaRegion> RingMemory<R> {
         Some(rings)
     }
 
-    pub(crate) fn held(&mut self) -> &mut Held<R> {
+    pub(crate) fn held(&self) -> &Held<R> {
+        &self.region
+    }
+
+    pub(crate) fn held_mut(&mut self) -> &mut Held<R> {
         &mut self.region
     }
 
