@@ -3,10 +3,11 @@
 
 mod bench;
 
-use bench::Bench;
+use bench::{
+    Bench,
+    slow_path::{ILT, doorbells_on, slow_path_on},
+};
 use fastlinq_model::{Bar, CardConfig, Chip, ViolationKind, mfw};
-
-const ILT: u32 = 0x26_0000;
 
 #[test]
 fn behaviour_01_movable_windows_translate() {
@@ -543,16 +544,6 @@ fn behaviour_19_general_attentions_reach_their_line_through_the_aeu() {
     assert_eq!(bench.load32(attention), 0);
 }
 
-/// Programs the normal doorbell region: 16 CORE connections, then 32 ETH ones.
-fn doorbells_on(bench: &mut Bench) {
-    bench.write(0x10_0400, 1);
-    for kind in 0..8 {
-        let bound = [0, 0, 0, 1, 3, 3, 3, 3][kind as usize];
-        bench.write(0x10_0408 + 4 * kind, bound);
-    }
-    bench.write(0x10_0508, 1);
-}
-
 #[test]
 fn behaviour_20_doorbells_are_decoded() {
     use fastlinq_model::{Event, Observer};
@@ -604,66 +595,6 @@ fn behaviour_20_doorbells_are_decoded() {
     );
 }
 
-/// Where a slow path lives in host memory.
-struct SlowPath {
-    queue: u64,
-    events: u64,
-    data: u64,
-    block: u64,
-    context: u64,
-}
-
-/// What a driver sets up before PF_START: contexts, slow-path queue, event queue, default status block, doorbells.
-fn slow_path_on(bench: &mut Bench) -> SlowPath {
-    let (block, _) = bench.interrupts_on();
-    let page = bench.allocate(0x1_0000);
-    // 51 contexts of 1280 bytes per 64-KiB page; ILT lines 100 to 101 are this PF's CDUC.
-    bench.write(0x58_0900, 0x3310_0500);
-    bench.write(0x24_0010, 4);
-    bench.write(0x24_0048, 100);
-    bench.write(0x24_004c, 101);
-    bench.write(ILT + 8 * 100, (page >> 12) as u32);
-    bench.write(ILT + 8 * 100 + 4, 1 << 20 | (page >> 44) as u32);
-    let [queue, pbl, events, data] = [(); 4].map(|()| bench.allocate(0x1000));
-    bench.store(page + 128, &queue.to_le_bytes());
-    // Doorbell flags active and enabled, consolidation producer enabled, physical queue.
-    for (offset, byte) in [(371, 1 << 7), (379, 1 << 6), (380, 1), (386, 4), (387, 2)] {
-        bench.store(page + offset, &[byte]);
-    }
-    bench.store(pbl, &events.to_le_bytes());
-    // PF_START: event ring, one page, status block 0 index 0; HSI 3.11; personality ETH.
-    let mut start = [0; 80];
-    start[0..8].copy_from_slice(&pbl.to_le_bytes());
-    start[40] = 1;
-    start[45] = 6;
-    start[48] = 2;
-    start[52] = 11;
-    start[54] = 3;
-    bench.store(data, &start);
-    doorbells_on(bench);
-    SlowPath {
-        queue,
-        events,
-        data,
-        block,
-        context: page,
-    }
-}
-
-impl SlowPath {
-    /// Puts a COMMON ramrod into the queue.
-    fn post(&self, bench: &mut Bench, index: u64, command: u8, data: u64) {
-        let opaque = bench.bar_read(0, 0x1f8);
-        let mut element = [0; 16];
-        element[0..4].copy_from_slice(&(opaque << 16).to_le_bytes());
-        element[4] = command;
-        element[5] = 8;
-        element[6..8].copy_from_slice(&(index as u16).to_le_bytes());
-        element[8..16].copy_from_slice(&data.to_le_bytes());
-        bench.store(self.queue + 16 * (index & 0xff), &element);
-    }
-}
-
 #[test]
 fn behaviour_18_status_blocks_are_written_whole_and_coalesced() {
     let mut bench = Bench::k2();
@@ -671,8 +602,8 @@ fn behaviour_18_status_blocks_are_written_whole_and_coalesced() {
     // Index 0 of the block: timeset 6 at resolution 2, so 24 us.
     bench.write(0x1d_0000, 6 << 16);
     bench.write(0x1c_6004, 2 << 14);
-    slow.post(&mut bench, 0, 1, slow.data);
-    slow.post(&mut bench, 1, 7, 0);
+    slow.post_common(&mut bench, 0, 1, slow.data);
+    slow.post_common(&mut bench, 1, 7, 0);
     bench.doorbell(0, 0x0001_108c);
     bench.doorbell(0, 0x0002_108c);
     assert_eq!(bench.read(0x1d_0000) & 0xffff, 2, "the live index");
@@ -693,7 +624,7 @@ fn behaviour_18_status_blocks_are_written_whole_and_coalesced() {
     bench.write(0x1c_6000, 4 << 24);
     assert_eq!(bench.read(0x1c_6000), 4 << 24 | 1);
     // State 4 disables coalescing.
-    slow.post(&mut bench, 2, 7, 0);
+    slow.post_common(&mut bench, 2, 7, 0);
     bench.doorbell(0, 0x0003_108c);
     assert_eq!(
         (bench.load32(slow.block), bench.load32(slow.block + 28)),
@@ -708,7 +639,7 @@ fn behaviour_18_a_block_without_memory_is_reported() {
     let slow = slow_path_on(&mut bench);
     bench.write(0x1c_8000, 0xbad_0000);
     bench.write(0x1c_8004, 0);
-    slow.post(&mut bench, 0, 1, slow.data);
+    slow.post_common(&mut bench, 0, 1, slow.data);
     bench.doorbell(0, 0x0001_108c);
     let violation = bench.card.violations().last().unwrap();
     assert_eq!(
@@ -725,7 +656,7 @@ fn behaviour_18_a_block_without_memory_is_reported() {
 fn behaviour_21_contexts_are_found_by_ilt_and_cdu_parameters() {
     let mut bench = Bench::k2();
     let slow = slow_path_on(&mut bench);
-    slow.post(&mut bench, 0, 1, slow.data);
+    slow.post_common(&mut bench, 0, 1, slow.data);
     // Not with an invalid line, not outside the function's lines, not without parameters.
     for (address, bad, good, why) in [
         (
@@ -758,7 +689,7 @@ fn behaviour_21_contexts_are_found_by_ilt_and_cdu_parameters() {
 fn behaviour_22_ramrods_complete_on_the_event_queue() {
     let mut bench = Bench::k2();
     let slow = slow_path_on(&mut bench);
-    slow.post(&mut bench, 0, 1, slow.data);
+    slow.post_common(&mut bench, 0, 1, slow.data);
     bench.doorbell(0, 0x0001_108c);
     assert_eq!(
         bench.load::<8>(slow.events),
@@ -770,7 +701,7 @@ fn behaviour_22_ramrods_complete_on_the_event_queue() {
         (1, 1)
     );
     assert_eq!(bench.signals.take(), [(0, 0)]);
-    slow.post(&mut bench, 1, 7, 0);
+    slow.post_common(&mut bench, 1, 7, 0);
     bench.doorbell(0, 0x0002_108c);
     assert_eq!(
         bench.load::<8>(slow.events + 16),

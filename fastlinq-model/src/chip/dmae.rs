@@ -91,11 +91,7 @@ impl Engine {
         let base = DMAE_COMMAND + channel * COMMAND_BYTES;
         let error = u32::from(result.is_err()) << 16;
         let (crc32, crc32c, sums) = match &result {
-            Ok(data) => (
-                crc(data, 0xedb8_8320),
-                crc(data, 0x82f6_3b78),
-                checksums(data),
-            ),
+            Ok(data) => (crc(data, &CRC32), crc(data, &CRC32C), checksums(data)),
             Err(_) => (0, 0, 0),
         };
         for (index, value) in [(9, crc32), (10, crc32c), (11, 0), (12, error), (13, sums)] {
@@ -229,16 +225,30 @@ impl Engine {
     }
 }
 
-/// A reflected 32-bit CRC.
-fn crc(data: &[u8], polynomial: u32) -> u32 {
-    let mut value = !0u32;
-    for byte in data {
-        value ^= u32::from(*byte);
-        for _ in 0..8 {
-            value = value >> 1 ^ (polynomial & (value & 1).wrapping_neg());
+/// Bytewise steps of a reflected 32-bit CRC.
+const fn crc_table(polynomial: u32) -> [u32; 256] {
+    let mut table = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let mut value = byte as u32;
+        let mut bit = 0;
+        while bit < 8 {
+            value = (value >> 1) ^ (polynomial & (value & 1).wrapping_neg());
+            bit += 1;
         }
+        table[byte] = value;
+        byte += 1;
     }
-    !value
+    table
+}
+
+static CRC32: [u32; 256] = crc_table(0xedb8_8320);
+static CRC32C: [u32; 256] = crc_table(0x82f6_3b78);
+
+fn crc(data: &[u8], table: &[u32; 256]) -> u32 {
+    !data.iter().fold(!0, |value, &byte| {
+        (value >> 8) ^ table[usize::from(value as u8 ^ byte)]
+    })
 }
 
 /// The 16-bit and 8-bit checksums of the last result word.
@@ -256,8 +266,8 @@ mod tests {
 
     #[test]
     fn crcs_have_their_check_values() {
-        assert_eq!(crc(b"123456789", 0xedb8_8320), 0xcbf4_3926);
-        assert_eq!(crc(b"123456789", 0x82f6_3b78), 0xe306_9283);
+        assert_eq!(crc(b"123456789", &CRC32), 0xcbf4_3926);
+        assert_eq!(crc(b"123456789", &CRC32C), 0xe306_9283);
         assert_eq!(checksums(&[1, 0, 0xff, 0xff]), 0xff_0000);
     }
 }

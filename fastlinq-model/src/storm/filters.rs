@@ -7,7 +7,7 @@ use fastlinq_pac::hsi::{
 };
 
 use super::Storm;
-use super::spq::{Done, Refusal};
+use super::ramrod::{Done, Refusal};
 use crate::fabric::Function;
 
 /// An Ethernet address.

@@ -8,7 +8,8 @@ use super::Storm;
 use super::eq::EventRing;
 use super::gft::GftFilter;
 use super::parse::TunnelKind;
-use super::spq::{Done, Refusal, Spq, address_of};
+use super::ramrod::{Done, Refusal};
+use super::spq::{Spq, address_of};
 use crate::fabric::{Fabric, Function};
 
 /// Major number of the Ethernet fast-path interface that the firmware speaks.

@@ -5,8 +5,9 @@ use fastlinq_pac::registers::prs;
 
 use super::Storm;
 use super::parse::{Parsed, TunnelKind};
+use super::ramrod::{Done, Refusal};
 use super::receive::{Arrival, receive_tunnels};
-use super::spq::{Done, Refusal, address_of};
+use super::spq::address_of;
 use crate::fabric::{Fabric, Function};
 use crate::violation::DmaCause;
 
@@ -152,11 +153,16 @@ impl Storm {
         let key = GftKey::of(&sample, &parsed, profile);
         let verdict = match data.vport_id.get() {
             DROP_VPORT => GftVerdict::Drop,
-            vport => GftVerdict::Steer {
-                vport: u8::try_from(vport).map_err(|_| fail("GFT filter for an unknown vport"))?,
-                queue: (data.rx_qid_valid != 0).then_some(data.rx_qid.get()),
-                flow: (data.flow_id_valid != 0).then_some(data.flow_id.get()),
-            },
+            vport => {
+                let unknown = || fail("GFT filter for a vport that the function does not have");
+                let vport = u8::try_from(vport).map_err(|_| unknown())?;
+                self.owned_vport(function, vport).map_err(|_| unknown())?;
+                GftVerdict::Steer {
+                    vport,
+                    queue: (data.rx_qid_valid != 0).then_some(data.rx_qid.get()),
+                    flow: (data.flow_id_valid != 0).then_some(data.flow_id.get()),
+                }
+            }
         };
         let filters = &mut self
             .pfs

@@ -11,6 +11,7 @@ macro_rules! bits {
     };
 }
 
+mod aggregation;
 mod capabilities;
 mod checksum;
 mod classify;
@@ -18,10 +19,14 @@ mod eq;
 mod filters;
 mod function;
 mod gft;
+mod headers;
 mod layout;
 mod offload;
+mod packet;
 mod parse;
 mod place;
+mod policy;
+mod ramrod;
 mod receive;
 mod rss;
 mod rx_queue;
@@ -33,6 +38,7 @@ mod switch;
 mod tests;
 mod tpa;
 mod transmit;
+mod tunnel;
 mod tx_queue;
 mod vport;
 
@@ -224,11 +230,15 @@ impl Storm {
         if command.valid == 0 {
             return;
         }
-        let changed = self.vport_mut(command.vport_id).is_some_and(|vport| {
-            vport
-                .rss
-                .set_entry(command.ind_table_index, command.ind_table_value.get())
-        });
+        let owned = self
+            .owned_vport(Function::pf(pf as u8), command.vport_id)
+            .is_ok();
+        let changed = owned
+            && self.vport_mut(command.vport_id).is_some_and(|vport| {
+                vport
+                    .rss
+                    .set_entry(command.ind_table_index, command.ind_table_value.get())
+            });
         if !changed {
             let cause = DmaCause::descriptor(
                 "RSS entry command of PF",

@@ -4,15 +4,15 @@ use fastlinq_pac::hsi::flags::{ParsingAndErrorFlags, TunnelParsingFlags};
 use fastlinq_pac::hsi::{EthRxTunnType, L3Type, L4Protocol, TunnelNextProtocol};
 
 use super::checksum::{Sum, pseudo_header};
+use super::headers::{Lengths, parse_ethernet, parse_network, word};
+use super::tunnel::find_tunnel;
 
 pub(super) const ETHER_TYPE_IPV4: u16 = 0x0800;
 pub(super) const ETHER_TYPE_IPV6: u16 = 0x86dd;
 pub(super) const ETHER_TYPE_VLAN: u16 = 0x8100;
-const ETHER_TYPE_TRANSPARENT_BRIDGING: u16 = 0x6558;
-const PROTOCOL_TCP: u8 = 6;
-const PROTOCOL_UDP: u8 = 17;
-const PROTOCOL_GRE: u8 = 47;
-const IPV6_EXTENSION_LIMIT: usize = 8;
+pub(super) const PROTOCOL_TCP: u8 = 6;
+pub(super) const PROTOCOL_UDP: u8 = 17;
+pub(super) const PROTOCOL_GRE: u8 = 47;
 
 /// Bytes of the two addresses of an Ethernet header.
 pub(super) const MAC_ADDRESSES: usize = 12;
@@ -32,14 +32,6 @@ pub(super) struct TunnelConfig {
     pub(super) ethernet_gre: bool,
     /// IP in GRE.
     pub(super) ip_gre: bool,
-}
-
-/// Whether the length fields of IP headers are held against the frame.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Lengths {
-    Checked,
-    /// The frame is only headers: lengths are not right yet, everything to its end belongs to the datagram.
-    Ignored,
 }
 
 /// An Ethernet header with at most one 802.1Q tag.
@@ -159,7 +151,8 @@ pub(super) struct Tunnel {
     pub(super) offset: usize,
     /// Where the inner headers start.
     pub(super) inner: usize,
-    next: TunnelNextProtocol,
+    /// What the tunnel carries.
+    pub(super) next: TunnelNextProtocol,
 }
 
 /// What was recognised in a frame.
@@ -349,43 +342,6 @@ fn verify(frame: &[u8], network: &Network, transport: &Transport) -> Verdict {
     }
 }
 
-fn word(frame: &[u8], at: usize) -> Option<u16> {
-    Some(u16::from_be_bytes(
-        frame.get(at..at.checked_add(2)?)?.try_into().ok()?,
-    ))
-}
-
-fn dword(frame: &[u8], at: usize) -> Option<u32> {
-    Some(u32::from_be_bytes(
-        frame.get(at..at.checked_add(4)?)?.try_into().ok()?,
-    ))
-}
-
-fn parse_ethernet(frame: &[u8], offset: usize, lengths: Lengths) -> Option<Layer> {
-    let mut ether_type = word(frame, offset + MAC_ADDRESSES)?;
-    let mut length = ETHERNET_HEADER;
-    let mut vlan = None;
-    if ether_type == ETHER_TYPE_VLAN {
-        if let (Some(tci), Some(inner)) = (word(frame, offset + 14), word(frame, offset + 16)) {
-            vlan = Some(tci);
-            ether_type = inner;
-            length = ETHERNET_HEADER + 4;
-        }
-    }
-    let ethernet = Ethernet {
-        offset,
-        length,
-        vlan,
-        ether_type,
-    };
-    let (network, transport) = parse_network(frame, offset + length, ether_type, lengths);
-    Some(Layer {
-        ethernet: Some(ethernet),
-        network,
-        transport,
-    })
-}
-
 fn parse_inner(frame: &[u8], tunnel: &Tunnel, lengths: Lengths) -> Layer {
     let ether_type = match tunnel.next {
         TunnelNextProtocol::L2 => {
@@ -403,245 +359,124 @@ fn parse_inner(frame: &[u8], tunnel: &Tunnel, lengths: Lengths) -> Layer {
     }
 }
 
-fn parse_network(
-    frame: &[u8],
-    offset: usize,
-    ether_type: u16,
-    lengths: Lengths,
-) -> (Option<Network>, Option<Transport>) {
-    let network = match ether_type {
-        ETHER_TYPE_IPV4 => parse_ipv4(frame, offset, lengths),
-        ETHER_TYPE_IPV6 => parse_ipv6(frame, offset, lengths),
-        _ => return (None, None),
-    };
-    let transport = if network.malformed || network.fragment {
-        None
-    } else {
-        parse_transport(frame, &network)
-    };
-    (Some(network), transport)
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn parse_ipv4(frame: &[u8], offset: usize, lengths: Lengths) -> Network {
-    let mut network = Network {
-        version: IpVersion::V4,
-        offset,
-        length: 0,
-        end: frame.len(),
-        protocol: 0,
-        fragment: false,
-        options: false,
-        extensions: false,
-        hop_limit: 0,
-        malformed: true,
+    const ALL: TunnelConfig = TunnelConfig {
+        vxlan: Some(4789),
+        ethernet_geneve: Some(6081),
+        ip_geneve: Some(6081),
+        ethernet_gre: true,
+        ip_gre: true,
     };
-    let Some(header) = frame.get(offset..offset.saturating_add(20)) else {
-        return network;
-    };
-    let length = usize::from(header[0] & 0xf) * 4;
-    let total = match lengths {
-        Lengths::Checked => usize::from(u16::from_be_bytes([header[2], header[3]])),
-        Lengths::Ignored => frame.len() - offset,
-    };
-    let fragmentation = u16::from_be_bytes([header[6], header[7]]);
-    network.protocol = header[9];
-    network.hop_limit = header[8];
-    network.fragment = fragmentation & 0x3fff != 0;
-    network.options = length > 20;
-    network.length = length.min(frame.len() - offset);
-    if header[0] >> 4 != 4 || length < 20 || total < length || offset + total > frame.len() {
-        return network;
-    }
-    network.end = offset + total;
-    network.malformed = false;
-    network
-}
 
-fn parse_ipv6(frame: &[u8], offset: usize, lengths: Lengths) -> Network {
-    let mut network = Network {
-        version: IpVersion::V6,
-        offset,
-        length: 0,
-        end: frame.len(),
-        protocol: 0,
-        fragment: false,
-        options: false,
-        extensions: false,
-        hop_limit: 0,
-        malformed: true,
-    };
-    let Some(header) = frame.get(offset..offset.saturating_add(40)) else {
-        return network;
-    };
-    let payload = match lengths {
-        Lengths::Checked => usize::from(u16::from_be_bytes([header[4], header[5]])),
-        Lengths::Ignored => frame.len() - offset - 40,
-    };
-    network.length = 40;
-    network.hop_limit = header[7];
-    network.protocol = header[6];
-    if header[0] >> 4 != 6 || offset + 40 + payload > frame.len() {
-        return network;
+    fn ethernet(ether_type: u16, payload: &[u8]) -> Vec<u8> {
+        let mut frame = vec![2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2];
+        frame.extend_from_slice(&ether_type.to_be_bytes());
+        frame.extend_from_slice(payload);
+        frame
     }
-    network.end = offset + 40 + payload;
-    network.malformed = false;
-    for _ in 0..IPV6_EXTENSION_LIMIT {
-        let at = offset + network.length;
-        let units = match network.protocol {
-            0 | 43 | 60 => 8,
-            44 => 0,
-            51 => 4,
-            _ => return network,
-        };
-        network.extensions = true;
-        let Some(extension) = frame.get(at..at + 8).filter(|_| at + 8 <= network.end) else {
-            network.malformed = true;
-            return network;
-        };
-        let length = match network.protocol {
-            44 => {
-                network.fragment = true;
-                8
-            }
-            51 => (usize::from(extension[1]) + 2) * units,
-            _ => (usize::from(extension[1]) + 1) * units,
-        };
-        if at + length > network.end {
-            network.malformed = true;
-            return network;
-        }
-        network.protocol = extension[0];
-        network.length += length;
-        if network.fragment {
-            return network;
-        }
-    }
-    network
-}
 
-fn parse_transport(frame: &[u8], network: &Network) -> Option<Transport> {
-    let offset = network.offset + network.length;
-    let (kind, minimum) = match network.protocol {
-        PROTOCOL_TCP => (TransportKind::Tcp, 20),
-        PROTOCOL_UDP => (TransportKind::Udp, 8),
-        _ => return None,
-    };
-    let header = frame
-        .get(offset..offset + minimum)
-        .filter(|_| offset + minimum <= network.end)?;
-    let length = match kind {
-        TransportKind::Tcp => usize::from(header[12] >> 4) * 4,
-        TransportKind::Udp => 8,
-    };
-    if length < minimum || offset + length > network.end {
-        return None;
+    fn ipv4(protocol: u8, payload: &[u8]) -> Vec<u8> {
+        let total = (20 + payload.len()) as u16;
+        let [high, low] = total.to_be_bytes();
+        let mut packet = vec![
+            0x45, 0, high, low, 0, 0, 0, 0, 64, protocol, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2,
+        ];
+        packet.extend_from_slice(payload);
+        packet
     }
-    Some(Transport {
-        kind,
-        offset,
-        length,
-        source_port: u16::from_be_bytes([header[0], header[1]]),
-        destination_port: u16::from_be_bytes([header[2], header[3]]),
-    })
-}
 
-fn find_tunnel(frame: &[u8], outer: &Layer, config: &TunnelConfig) -> Option<Tunnel> {
-    let network = outer
-        .network
-        .filter(|network| !network.malformed && !network.fragment)?;
-    if network.protocol == PROTOCOL_GRE {
-        return parse_gre(frame, network.offset + network.length, network.end, config);
+    fn ipv6(next: u8, payload: &[u8]) -> Vec<u8> {
+        let [high, low] = (payload.len() as u16).to_be_bytes();
+        let mut packet = vec![0x60, 0, 0, 0, high, low, next, 64];
+        packet.extend_from_slice(&[0x20; 32]);
+        packet.extend_from_slice(payload);
+        packet
     }
-    let transport = outer
-        .transport
-        .filter(|transport| transport.kind == TransportKind::Udp)?;
-    let offset = transport.offset + transport.length;
-    if offset + 8 > network.end {
-        return None;
+
+    fn udp(port: u16, payload: &[u8]) -> Vec<u8> {
+        let [a, b] = port.to_be_bytes();
+        let [c, d] = (8 + payload.len() as u16).to_be_bytes();
+        let mut datagram = vec![0, 9, a, b, c, d, 0, 0];
+        datagram.extend_from_slice(payload);
+        datagram
     }
-    let port = Some(transport.destination_port);
-    if config.vxlan == port {
-        let flags = *frame.get(offset)?;
-        let tenant = (flags & 0x08 != 0).then_some(dword(frame, offset + 4)? >> 8);
-        return Some(Tunnel {
-            kind: TunnelKind::Vxlan,
-            tenant,
-            offset,
-            inner: offset + 8,
-            next: TunnelNextProtocol::L2,
-        });
+
+    fn tunnel_of(frame: &[u8]) -> Option<(TunnelKind, Option<u32>, u8)> {
+        let tunnel = Parsed::new(frame, &ALL)?.tunnel?;
+        Some((tunnel.kind, tunnel.tenant, tunnel.next.value()))
     }
-    if config.ethernet_geneve == port || config.ip_geneve == port {
-        return parse_geneve(
-            frame,
-            offset,
-            network.end,
-            config,
-            transport.destination_port,
+
+    #[test]
+    fn geneve_with_options() {
+        let inner = ethernet(0x0800, &ipv4(17, &udp(5, &[1, 2])));
+        let mut payload = vec![2, 0, 0x65, 0x58, 0, 0, 42, 0, 1, 1, 1, 1, 2, 2, 2, 2];
+        payload.extend_from_slice(&inner);
+        let frame = ethernet(0x0800, &ipv4(17, &udp(6081, &payload)));
+        assert_eq!(tunnel_of(&frame), Some((TunnelKind::Geneve, Some(42), 1)));
+        let parsed = Parsed::new(&frame, &ALL).unwrap();
+        assert_eq!(parsed.innermost().transport.unwrap().destination_port, 5);
+        let none = Parsed::new(&frame, &TunnelConfig::default()).unwrap();
+        assert!(
+            none.tunnel.is_none() && none.innermost().transport.unwrap().destination_port == 6081
+        );
+        payload[0] = 63;
+        let overlong = ethernet(0x0800, &ipv4(17, &udp(6081, &payload)));
+        assert_eq!(tunnel_of(&overlong), None);
+    }
+
+    #[test]
+    fn gre_with_key() {
+        let mut payload = vec![0x20, 0, 0x08, 0x00, 0, 0, 1, 0];
+        payload.extend_from_slice(&ipv4(17, &udp(5, &[])));
+        let frame = ethernet(0x86dd, &ipv6(47, &payload));
+        assert_eq!(tunnel_of(&frame), Some((TunnelKind::Gre, Some(256), 2)));
+        payload[1] = 1;
+        assert_eq!(
+            tunnel_of(&ethernet(0x86dd, &ipv6(47, &payload))),
+            None,
+            "version 1"
         );
     }
-    None
-}
 
-fn parse_geneve(
-    frame: &[u8],
-    offset: usize,
-    end: usize,
-    config: &TunnelConfig,
-    port: u16,
-) -> Option<Tunnel> {
-    let first = *frame.get(offset)?;
-    let inner = offset + 8 + usize::from(first & 0x3f) * 4;
-    let next = match word(frame, offset + 2)? {
-        ETHER_TYPE_TRANSPARENT_BRIDGING if config.ethernet_geneve == Some(port) => {
-            TunnelNextProtocol::L2
+    #[test]
+    fn extension_headers() {
+        let mut options = vec![17, 0, 1, 4, 0, 0, 0, 0];
+        options.extend_from_slice(&udp(7, &[]));
+        let parsed = Parsed::new(&ethernet(0x86dd, &ipv6(60, &options)), &ALL).unwrap();
+        assert_eq!(parsed.outer.transport.unwrap().destination_port, 7);
+        let mut fragment = vec![17, 0, 0, 1, 0, 0, 0, 0];
+        fragment.extend_from_slice(&udp(7, &[]));
+        let parsed = Parsed::new(&ethernet(0x86dd, &ipv6(44, &fragment)), &ALL).unwrap();
+        assert!(parsed.outer.transport.is_none() && parsed.outer.network.unwrap().fragment);
+        let parsed = Parsed::new(&ethernet(0x86dd, &ipv6(60, &options[..6])), &ALL).unwrap();
+        assert!(parsed.outer.network.unwrap().malformed);
+        let endless = [[0u8, 0, 1, 4, 0, 0, 0, 0]; 20].concat();
+        let parsed = Parsed::new(&ethernet(0x86dd, &ipv6(0, &endless)), &ALL).unwrap();
+        assert!(parsed.outer.transport.is_none());
+    }
+
+    #[test]
+    fn every_truncation_parses() {
+        let inner = ethernet(
+            0x86dd,
+            &ipv6(
+                60,
+                &[&[17, 0, 1, 4, 0, 0, 0, 0][..], &udp(7, &[1; 9])].concat(),
+            ),
+        );
+        let mut payload = vec![1, 0, 0x65, 0x58, 0, 0, 42, 0, 1, 1, 1, 1];
+        payload.extend_from_slice(&inner);
+        let frame = ethernet(0x0800, &ipv4(17, &udp(6081, &payload)));
+        for length in 0..=frame.len() {
+            let parsed = Parsed::new(&frame[..length], &ALL);
+            assert_eq!(parsed.is_some(), length >= 14);
+            if let Some(parsed) = parsed {
+                parsed.flags(&frame[..length]);
+            }
+            Parsed::headers(&frame[..length], &ALL);
         }
-        ETHER_TYPE_IPV4 if config.ip_geneve == Some(port) => TunnelNextProtocol::IPV4,
-        ETHER_TYPE_IPV6 if config.ip_geneve == Some(port) => TunnelNextProtocol::IPV6,
-        _ => return None,
-    };
-    if first >> 6 != 0 || inner > end {
-        return None;
     }
-    let tenant = Some(dword(frame, offset + 4)? >> 8);
-    Some(Tunnel {
-        kind: TunnelKind::Geneve,
-        tenant,
-        offset,
-        inner,
-        next,
-    })
-}
-
-fn parse_gre(frame: &[u8], offset: usize, end: usize, config: &TunnelConfig) -> Option<Tunnel> {
-    let flags = word(frame, offset)?;
-    let next = match word(frame, offset + 2)? {
-        ETHER_TYPE_TRANSPARENT_BRIDGING if config.ethernet_gre => TunnelNextProtocol::L2,
-        ETHER_TYPE_IPV4 if config.ip_gre => TunnelNextProtocol::IPV4,
-        ETHER_TYPE_IPV6 if config.ip_gre => TunnelNextProtocol::IPV6,
-        _ => return None,
-    };
-    // Version 0, no routing.
-    if flags & 0x4007 != 0 {
-        return None;
-    }
-    let mut inner = offset + 4;
-    if flags & 0x8000 != 0 {
-        inner += 4;
-    }
-    let mut tenant = None;
-    if flags & 0x2000 != 0 {
-        tenant = Some(dword(frame, inner)?);
-        inner += 4;
-    }
-    if flags & 0x1000 != 0 {
-        inner += 4;
-    }
-    (inner <= end).then_some(Tunnel {
-        kind: TunnelKind::Gre,
-        tenant,
-        offset,
-        inner,
-        next,
-    })
 }

@@ -194,9 +194,11 @@ impl RxQueue {
         if self.halted {
             return Err(NotPlaced::Halted);
         }
+        // Every open aggregation needs a completion to end with, so those are kept free.
+        let spoken_for = self.aggregations.count() as u32;
         if needed > BUFFERS_PER_FRAME
             || self.bds.available(bd_producer) < needed
-            || completions == 0
+            || completions <= spoken_for
         {
             return Err(NotPlaced::NoBuffer);
         }

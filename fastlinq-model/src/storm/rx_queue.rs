@@ -7,9 +7,11 @@ use fastlinq_pac::hsi::{
 use zerocopy::IntoBytes;
 
 use super::Storm;
+use super::aggregation::Aggregations;
 use super::place::{BdRing, CompletionRing};
-use super::spq::{Done, Refusal, Request, address_of};
-use super::tpa::{Aggregations, EndReason};
+use super::ramrod::{Done, Refusal, Request};
+use super::spq::address_of;
+use super::tpa::EndReason;
 use crate::fabric::{Fabric, Function};
 use crate::violation::{DmaCause, ViolationKind};
 
@@ -137,9 +139,9 @@ impl Storm {
         data: &RxQueueUpdateRamrodData,
     ) -> Result<Done, Refusal> {
         let id = data.rx_queue_id.get();
-        self.owned_rx_queue(request, id)?;
+        let vport = self.owned_rx_queue(request, id)?.vport;
         if data.set_default_rss_queue != 0 {
-            if let Some(vport) = self.vport_mut(data.vport_id) {
+            if let Some(vport) = self.vport_mut(vport) {
                 vport.default_queue = Some(id);
             }
         }
@@ -177,7 +179,7 @@ impl Storm {
         done
     }
 
-    fn owned_rx_queue(&self, request: &Request, id: u16) -> Result<(), Refusal> {
+    fn owned_rx_queue(&self, request: &Request, id: u16) -> Result<&RxQueue, Refusal> {
         let queue = self.rx_queues.get(&id).ok_or(Refusal::error(
             "ramrod for a receive queue that is not started",
         ))?;
@@ -191,7 +193,7 @@ impl Storm {
                 "ramrod for a receive queue on another connection than it was started on",
             ));
         }
-        Ok(())
+        Ok(queue)
     }
 
     /// Posts the slow-path completion in the queue's own ring if asked for.

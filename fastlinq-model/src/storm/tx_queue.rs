@@ -5,8 +5,9 @@ use fastlinq_pac::hsi::{
 };
 
 use super::Storm;
+use super::ramrod::{Done, Refusal, Request};
 use super::rx_queue::PROTOCOL_INDICES;
-use super::spq::{Done, Refusal, Request, address_of, aggregate, wakes};
+use super::spq::{address_of, aggregate, wakes};
 use crate::fabric::{Doorbell, Fabric, Function};
 use crate::violation::{DmaCause, ViolationKind};
 

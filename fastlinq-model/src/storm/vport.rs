@@ -8,8 +8,8 @@ use fastlinq_pac::hsi::{
 
 use super::Storm;
 use super::filters::Key;
+use super::ramrod::{Done, Refusal};
 use super::rss::Rss;
-use super::spq::{Done, Refusal};
 use super::tpa::EndReason;
 use crate::fabric::{Fabric, Function};
 

@@ -1,6 +1,8 @@
 //! A host for the adapter: memory that knows what it mapped, interrupts that are written down, and register helpers.
 #![allow(dead_code, missing_docs, unreachable_pub)]
 
+pub mod slow_path;
+
 use std::sync::{Arc, Mutex};
 
 use fastlinq_model::{Bar, Card, CardConfig, Chip, HostMemory, Interrupts, Unmapped};
