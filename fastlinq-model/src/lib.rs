@@ -3,7 +3,6 @@
 
 pub mod capability;
 pub mod card;
-mod card_config;
 mod chip;
 pub mod config_space;
 pub mod fabric;
