@@ -235,3 +235,7 @@ pub fn attach<H: Host>(core: &mut Core<H>) -> Result<(), AttachError> {
     );
     Ok(())
 }
+
+#[cfg(test)]
+#[path = "attach_tests.rs"]
+mod tests;
