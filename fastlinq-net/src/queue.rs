@@ -115,6 +115,12 @@ impl<'m, D: QueueDevice> PreparedQueue<'m, D> {
         self.buffers.held_mut().give_to_device();
     }
 
+    /// Never returns the memory to the host; gives its size in bytes.
+    pub(crate) fn leak(mut self) -> usize {
+        self.give_to_device();
+        self.engine.rings.held().len() + self.buffers.held().len()
+    }
+
     /// Works with a device that has started with [`request`](Self::request): fills the receive ring and publishes it.
     pub fn start(mut self, device: D) -> QueuePair<'m, D> {
         self.give_to_device();

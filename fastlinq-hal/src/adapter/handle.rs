@@ -9,7 +9,7 @@ use super::inventory::{BistUnsupported, ImageTable, InventorySkipped};
 use super::leak::LeakReport;
 use super::states::{McpReady, NvmPopulated, Reset, State, Up};
 use crate::access::FunctionIdentity;
-use crate::host::Host;
+use crate::host::{AllocationError, DmaAllocator, Host};
 use crate::mfw::function::FunctionConfig;
 use crate::mfw::nvm_config::NvmConfig;
 use crate::mfw::resources::Shares;
@@ -150,6 +150,15 @@ impl<S: State, H: Host> Adapter<S, H> {
             adapter: self,
             cause,
         }
+    }
+}
+
+/// DMA memory of the adapter's host, for the rings and buffers of queue pairs.
+impl<S: State, H: Host> DmaAllocator for Adapter<S, H> {
+    type Region = H::Region;
+
+    fn allocate(&mut self, size: usize, align: usize) -> Result<H::Region, AllocationError> {
+        self.inner.core.host.allocate(size, align)
     }
 }
 
