@@ -91,8 +91,8 @@ const NO_ACCESS: u32 = u32::MAX;
 impl FunctionIdentity {
     /// Reads the identity of the function behind `windows`.
     ///
-    /// Touches the identity registers of the admin page (opaque and concrete function id) and, through the
-    /// main window, the chip's number, revision, metal and bond, port mode, hidden functions and BAR sizes.
+    /// Touches the identity registers of the admin page (opaque and concrete function id), ends pretends that
+    /// an earlier driver may have left in the windows, and reads, through the main window, the chip's number, revision, metal and bond, port mode, hidden functions and BAR sizes.
     ///
     /// # Errors
     ///
@@ -130,6 +130,7 @@ impl FunctionIdentity {
         let rel_pf = concrete.relative_pf();
         let abs_pf = concrete.absolute_pf();
         windows.set_function(rel_pf);
+        windows.end_pretends();
 
         let coupled =
             chip == Chip::Bb && miscs::CMT_ENABLED_FOR_PAIR.on(windows).get() >> rel_pf & 1 == 1;
@@ -226,21 +227,5 @@ fn visible_functions(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn functions_are_counted_as_the_reference_says() {
-        // Nothing hidden.
-        assert_eq!(visible_functions(Chip::K2, false, 0, 3, 3, 0), (16, 3));
-        assert_eq!(visible_functions(Chip::Bb, false, 1, 3, 7, 0), (8, 3));
-        // K2 with functions 0 and 1.
-        assert_eq!(visible_functions(Chip::K2, false, 0, 1, 1, 0xfffd), (2, 1));
-        assert_eq!(visible_functions(Chip::K2, false, 0, 0, 0, 0xfffd), (2, 0));
-        // K2 where only every second function is visible: function 4 is the third.
-        assert_eq!(visible_functions(Chip::K2, false, 0, 4, 4, 0xaaab), (8, 2));
-        // BB, functions 0..4 visible: two on each path.
-        assert_eq!(visible_functions(Chip::Bb, false, 0, 1, 2, 0xfff1), (2, 1));
-        assert_eq!(visible_functions(Chip::Bb, false, 1, 1, 3, 0xfff1), (2, 1));
-    }
-}
+#[path = "identity_tests.rs"]
+mod tests;

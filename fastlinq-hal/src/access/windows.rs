@@ -192,6 +192,16 @@ impl<B: Bar> Windows<B> {
         self.function.set(relative_pf);
     }
 
+    /// Ends the pretends that an earlier driver may have left in the windows that this one uses.
+    pub(crate) fn end_pretends(&self) {
+        let word = self.myself().word();
+        let taken = self.taken.get();
+        self.admin_write(bar::ptt_pretend(bar::PTT_MAIN).value(), word);
+        for slot in (0..POOL).filter(|slot| taken >> slot & 1 == 0) {
+            self.admin_write(bar::ptt_pretend(bar::PTT_POOL_FIRST + slot).value(), word);
+        }
+    }
+
     pub(crate) fn admin_read(&self, offset: u32) -> u32 {
         if self.usable {
             self.bar.read32(offset as usize)

@@ -179,3 +179,72 @@ pub fn is_locked_down<H: Host>(core: &mut Core<H>) -> Result<Answer<bool>, Mailb
     let reply = core.command(DriverCommand::GET_MANAGEMENT_STATUS, 0, &[])?;
     Ok(reply.judge_ok(|reply| reply.param & bit::MANAGEMENT_STATUS_LOCKDOWN_ENABLED != 0))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::vec;
+
+    use super::*;
+    use crate::access::fake::{Act, Request, attached};
+
+    #[test]
+    fn features_of_a_firmware_that_does_not_say_are_none() {
+        for (code, features) in [(0x16, 0x1_0022), (0, 0), (0x17, 0)] {
+            let mut core = attached(move |_| Act::Answer(code, 0x1_0022, vec![]));
+            let answer = query(&mut core).expect("answered");
+            assert_eq!(answer.done().is_some(), code == 0x16);
+            assert_eq!(core.mfw.features, Features(features));
+        }
+        let features = Features(0x1_0022);
+        assert!(features.virtual_link() && features.fec_control());
+        assert!(features.energy_efficient_ethernet() && !features.igu_cleanup());
+    }
+
+    #[test]
+    fn the_driver_declares_itself_as_the_known_one_does() {
+        let mut core = attached(|request: &Request| {
+            assert_eq!(request.param, 0x1_0006);
+            Act::Answer(0x16, 0, vec![])
+        });
+        assert_eq!(declare(&mut core), Ok(Answer::Done(())));
+    }
+
+    #[test]
+    fn optional_questions_may_be_unknown() {
+        let mut core = attached(|_| Act::Answer(0, 0x77, vec![]));
+        assert_eq!(
+            wake_on_lan(&mut core),
+            Ok(Answer::Unsupported { param: 0x77 })
+        );
+        assert_eq!(
+            rdma_protocol(&mut core),
+            Ok(Answer::Unsupported { param: 0x77 })
+        );
+        assert_eq!(
+            is_locked_down(&mut core),
+            Ok(Answer::Unsupported { param: 0x77 })
+        );
+        let mut core = attached(|request: &Request| match request.command {
+            DriverCommand::OS_WOL => Act::Answer(0x80, 0, vec![]),
+            _ => Act::Answer(0x16, 3, vec![]),
+        });
+        assert_eq!(wake_on_lan(&mut core), Ok(Answer::Done(())));
+        assert_eq!(
+            rdma_protocol(&mut core),
+            Ok(Answer::Done(RdmaProtocol::Both))
+        );
+        assert_eq!(is_locked_down(&mut core), Ok(Answer::Done(true)));
+    }
+
+    #[test]
+    fn the_own_ppfid_is_never_lost() {
+        for (code, answer, bitmap) in [(0x16, 0x0c, 0x0c), (0x16, 0x09, 0x04), (0, 0xff, 0x04)] {
+            let mut core = attached(move |_| Act::Answer(code, answer, vec![]));
+            core.identity.rel_pf = 5;
+            assert_eq!(
+                ppfid_bitmap(&mut core),
+                Ok(PpfidBitmap { bitmap, native: 2 })
+            );
+        }
+    }
+}

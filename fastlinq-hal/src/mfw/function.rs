@@ -208,7 +208,91 @@ pub fn recoveries<H: Host>(core: &Core<H>) -> Result<u16, SectionError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::access::fake::{FUNCTION, GLOBAL, PATH, PORT, TABLE, agreeable, attached};
     use std::string::ToString;
+
+    #[test]
+    fn the_function_section_is_decoded() {
+        let core = attached(agreeable);
+        {
+            let mut card = core.card();
+            card.set(FUNCTION + 0x08, 9000);
+            card.set(FUNCTION + 0x28, 0x64_0a_02);
+            card.set(FUNCTION + 0x30, 0xabcd_000e);
+            card.set(FUNCTION + 0x34, 0x1ed1_2201);
+            card.set(FUNCTION + 0x48, 0x0000_0064);
+        }
+        assert_eq!(
+            read(&core),
+            Ok(FunctionConfig {
+                mac_address: Some([0, 0x0e, 0x1e, 0xd1, 0x22, 1]),
+                mtu: 9000,
+                mtu_given: true,
+                protocol: FunctionProtocol::Ethernet,
+                hidden: false,
+                pause_on_host_ring: true,
+                min_bandwidth: 10,
+                max_bandwidth: 100,
+                outer_vlan: Some(100),
+            })
+        );
+    }
+
+    #[test]
+    fn what_is_not_given_has_its_default() {
+        let core = attached(agreeable);
+        core.card().set(FUNCTION + 0x28, 0xff_ff_f1);
+        core.card().set(FUNCTION + 0x48, 0xffff);
+        let config = read(&core).expect("read");
+        assert_eq!(config.mac_address, None);
+        assert_eq!((config.mtu, config.mtu_given), (1500, false));
+        assert_eq!(config.protocol, FunctionProtocol::Unknown(15));
+        assert!(config.hidden);
+        assert_eq!((config.min_bandwidth, config.max_bandwidth), (1, 100));
+        assert_eq!(config.outer_vlan, None);
+        core.card().gone = true;
+        assert_eq!(read(&core), Err(SectionError::DeviceGone));
+    }
+
+    #[test]
+    fn a_layout_without_the_field_is_told_or_bridged() {
+        let mut core = attached(agreeable);
+        // A function section that ends behind the MAC address.
+        core.card().set(TABLE + 4 + 5 * 4, 0x000e_1800);
+        crate::mfw::attach(&mut core).expect("attached");
+        core.card().set(FUNCTION + 0x48, 100);
+        assert_eq!(read(&core).expect("read").outer_vlan, None);
+        // A port section that ends behind the link status.
+        core.card().set(TABLE + 4 + 4 * 4, 0x0002_0800);
+        crate::mfw::attach(&mut core).expect("attached");
+        assert_eq!(
+            module(&core),
+            Err(SectionError::NoSuchField { offset: 0x598 })
+        );
+    }
+
+    #[test]
+    fn module_temperatures_and_recoveries() {
+        let core = attached(agreeable);
+        {
+            let mut card = core.card();
+            card.set(PORT + 0x598, 0x1c03);
+            card.set(PORT + 0x210, 6);
+            card.set(GLOBAL + 0x14, 47);
+            card.set(GLOBAL + 0x20, 0xffff_fffd);
+            card.set(PATH + 0x24, 5);
+        }
+        assert_eq!(
+            module(&core),
+            Ok(Module {
+                state: ModuleState::Valid,
+                kind: 0x1c,
+                media: 6
+            })
+        );
+        assert_eq!(card_temperatures(&core), Ok((47, -3)));
+        assert_eq!(recoveries(&core), Ok(5));
+    }
 
     #[test]
     fn percents_out_of_range_become_the_default() {

@@ -179,6 +179,24 @@ pub fn vendor_updates<H: Host>(core: &mut Core<H>) -> Result<Answer<u8>, Mailbox
     ))
 }
 
+/// Acknowledges a change of the function's bandwidth (BW_UPDATE_ACK).
+///
+/// # Errors
+///
+/// [`MailboxError`].
+pub fn bandwidth_applied<H: Host>(core: &mut Core<H>) -> Result<Answer<()>, MailboxError> {
+    tell(core, DriverCommand::BW_UPDATE_ACK, 0, &[])
+}
+
+/// Acknowledges a change of the function's outer VLAN tag (S_TAG_UPDATE_ACK).
+///
+/// # Errors
+///
+/// [`MailboxError`].
+pub fn outer_vlan_applied<H: Host>(core: &mut Core<H>) -> Result<Answer<()>, MailboxError> {
+    tell(core, DriverCommand::S_TAG_UPDATE_ACK, 0, &[])
+}
+
 /// What the management firmware wants to know when it asks for statistics.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]

@@ -277,6 +277,81 @@ pub fn flash_bytes<H: Host>(core: &Core<H>) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::access::fake::{EVENTS, FakeHost, SCRATCH, agreeable, card};
+
+    const NVM: u32 = SCRATCH + 0x1_0000;
+
+    /// A card whose configuration is at byte 0x11000 of the scratchpad.
+    fn configured() -> Core<FakeHost> {
+        let mut core = card(agreeable);
+        core.card().concrete = 0x0003_0003;
+        core.card().set(EVENTS + 3 * 0x3c, 27);
+        core.identify().expect("identified");
+        crate::mfw::attach(&mut core).expect("attached");
+        core.card().set(0x8c80, NVM);
+        core.card().set(NVM + 4, 0x1_1000);
+        core
+    }
+
+    #[test]
+    fn every_part_is_that_of_the_function_and_its_port() {
+        let core = configured();
+        let base = SCRATCH + 0x1_1000;
+        // Function 3 on a card of two ports is on port 1.
+        let (port, function) = (base + 0x230 + 0x258, base + 0xb90 + 3 * 0x50);
+        {
+            let mut card = core.card();
+            card.set(base, 7 << 4 | 3);
+            card.set(base + 0x14, 0x4142_4344);
+            card.set(base + 0x2c, 0xff0c);
+            card.set(base + 0x7c, 0x0008_2f03);
+            card.set(base + 0x88, 1);
+            card.set(port + 0x14, 0xffff_000a);
+            card.set(port + 0x18, 4);
+            card.set(port + 0x48, 1);
+            card.set(function, 0x000e);
+            card.set(function + 4, 0x1e01_0203);
+        }
+        let config = read(&core).expect("read");
+        assert_eq!(config.multi_function, MultiFunctionMode::UnifiedFabric);
+        assert!(config.multi_function.by_outer_vlan());
+        assert_eq!(config.port_mode, 12);
+        assert_eq!(config.serial[..5], *b"ABCD\0");
+        assert_eq!(config.bundle_version, [8, 47, 3]);
+        assert_eq!(config.capabilities, 1);
+        assert_eq!(config.speeds, SpeedSet(0xa));
+        assert_eq!(config.link.speed, Some(Speed::G25));
+        assert_eq!(config.link.advertise, SpeedSet(0xa));
+        assert_eq!(config.port_kind, PortKind::Module);
+        assert_eq!(config.mac_address, Some([0, 0x0e, 0x1e, 1, 2, 3]));
+    }
+
+    #[test]
+    fn a_place_that_cannot_be_is_refused() {
+        let core = configured();
+        core.card().set(NVM + 4, 0x2_8000 - 0x1090 + 4);
+        assert_eq!(
+            read(&core),
+            Err(NvmConfigError::BadOffset {
+                offset: 0x2_8000 - 0x1090 + 4
+            })
+        );
+        for address in [4, 0xe8_0000, 0xe2_0001, u32::MAX] {
+            core.card().set(0x8c80, address);
+            assert_eq!(read(&core), Err(NvmConfigError::BadAddress { address }));
+        }
+        core.card().set(0x8c80, 0);
+        assert_eq!(read(&core), Err(NvmConfigError::Absent));
+        core.card().gone = true;
+        assert_eq!(read(&core), Err(NvmConfigError::DeviceGone));
+    }
+
+    #[test]
+    fn flash_size_is_a_power_of_two() {
+        let core = card(agreeable);
+        core.card().set(0xe0_642c, 0xfffd);
+        assert_eq!(flash_bytes(&core), 1 << 22);
+    }
 
     #[test]
     fn link_settings_follow_the_fields() {

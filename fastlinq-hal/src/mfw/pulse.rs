@@ -61,3 +61,36 @@ pub fn beat<H: Host>(core: &mut Core<H>, always_alive: bool) -> Result<u16, Sect
         .write(&core.windows, offset::DRV_PULSE_MB, word);
     Ok(found.pulse)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::access::fake::{MAILBOX, agreeable, attached, card};
+
+    #[test]
+    fn beats_count_in_15_bits() {
+        let mut core = card(agreeable);
+        core.card().set(MAILBOX + 0x10, 0x7ffe);
+        core.identify().expect("identified");
+        crate::mfw::attach(&mut core).expect("attached");
+        assert_eq!(beat(&mut core, false), Ok(0x7fff));
+        assert_eq!(beat(&mut core, true), Ok(0));
+        assert_eq!(core.card().value(MAILBOX + 0x10), 0x8000);
+    }
+
+    #[test]
+    fn the_firmware_s_pulse_is_decoded() {
+        let core = attached(agreeable);
+        core.card().set(MAILBOX + 0x14, 0x0001_8123);
+        assert_eq!(
+            read(&core),
+            Ok(FirmwarePulse {
+                sequence: 0x123,
+                always_alive: true,
+                reset_wanted: true
+            })
+        );
+        core.card().gone = true;
+        assert_eq!(read(&core), Err(SectionError::DeviceGone));
+    }
+}
