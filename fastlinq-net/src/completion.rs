@@ -147,18 +147,19 @@ const fn half(words: &[u64; 4], at: usize) -> u16 {
 }
 
 impl Frame {
+    /// From the three quadwords that say anything about a frame.
     #[inline]
-    fn of(words: &[u64; 4]) -> Self {
+    fn of([first, second, third]: [u64; 3]) -> Self {
         Self {
-            length: half(words, 2),
-            first_length: half(words, 12),
-            placement_offset: byte(words, 14),
-            buffers: byte(words, 16),
-            flags: half(words, 4),
-            tunnel: byte(words, 15),
-            hash_type: byte(words, 1),
-            vlan: half(words, 6),
-            hash: words[1] as u32,
+            length: (first >> 16) as u16,
+            first_length: (second >> 32) as u16,
+            placement_offset: (second >> 48) as u8,
+            buffers: third as u8,
+            flags: (first >> 32) as u16,
+            tunnel: (second >> 56) as u8,
+            hash_type: (first >> 8) as u8,
+            vlan: (first >> 48) as u16,
+            hash: second as u32,
         }
     }
 
@@ -206,8 +207,8 @@ pub(crate) const fn segment_length(
 
 /// The frame, when the completion is the common one: one buffer, all of it there, all numbers in range.
 #[inline]
-pub(crate) fn parse_common(words: &[u64; 4], buffer_bytes: u16) -> Option<Frame> {
-    let frame = Frame::of(words);
+pub(crate) fn parse_common(words: &[u64; 3], buffer_bytes: u16) -> Option<Frame> {
+    let frame = Frame::of(*words);
     let end = u32::from(frame.placement_offset) + u32::from(frame.length);
     let common = (words[0] as u8 == REGULAR)
         & (frame.buffers == 1)
@@ -238,7 +239,8 @@ pub(crate) fn parse_common(words: &[u64; 4], buffer_bytes: u16) -> Option<Frame>
 /// ```
 #[inline]
 pub fn parse(words: [u64; 4], buffer_bytes: u16) -> Completion {
-    match parse_common(&words, buffer_bytes) {
+    let [first, second, third, _] = words;
+    match parse_common(&[first, second, third], buffer_bytes) {
         Some(frame) => Completion::Frame(frame),
         None => parse_uncommon(&words, buffer_bytes),
     }
@@ -249,7 +251,8 @@ pub fn parse(words: [u64; 4], buffer_bytes: u16) -> Completion {
 pub(crate) fn parse_uncommon(words: &[u64; 4], buffer_bytes: u16) -> Completion {
     match byte(words, 0) {
         REGULAR => {
-            let frame = Frame::of(words);
+            let [first, second, third, _] = *words;
+            let frame = Frame::of([first, second, third]);
             let buffers = frame.buffers;
             if buffers == 0 || buffers > MAX_SEGMENTS || buffer_bytes == 0 {
                 return Completion::BufferCount(buffers);

@@ -87,11 +87,12 @@ impl<D: QueueDevice> Engine<'_, D> {
         let taken = self
             .receive
             .poll(&self.rings, &mut self.owner, shared, device, out)?;
-        self.refill(shared, device);
+        if self.receive.wants_refill() {
+            self.refill(shared, device);
+        }
         Ok(taken)
     }
 
-    #[inline]
     pub(crate) fn refill(&mut self, shared: &Shared<'_, D::Region>, device: &D) {
         let wanted = usize::from(self.receive.wanted());
         if wanted > self.owner.free() {

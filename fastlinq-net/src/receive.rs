@@ -82,8 +82,15 @@ impl<'m> ReceiveRing<'m> {
         self.headroom
     }
 
-    /// Buffers that are to be given to the device now; 0 while too few are missing to be worth it.
+    /// Whether it is worth it to give the device buffers, or to tell it what was read.
     #[inline]
+    pub(crate) fn wants_refill(&self) -> bool {
+        let missing = self.size.wrapping_sub(self.with_device());
+        let unread = self.completion.wrapping_sub(self.published);
+        (missing >= self.threshold) | (unread > self.slots / 4)
+    }
+
+    /// Buffers that are to be given to the device now; 0 while too few are missing to be worth it.
     pub(crate) fn wanted(&self) -> u16 {
         let missing = self.size - self.with_device();
         if missing < self.threshold || self.fault.is_some() {
@@ -114,40 +121,51 @@ impl<'m> ReceiveRing<'m> {
         }
         let mut taken = 0;
         let mut bytes = 0;
+        // Locals, so that the loop keeps them in registers.
+        let (mut completion, mut returned) = (self.completion, self.returned);
+        let mut result = Ok(());
         for _ in 0..pending {
             let Some(slot) = out.get_mut(taken) else {
                 break;
             };
-            let words = rings.completion(self.completion);
+            let words = rings.completion_head(completion);
             match completion::parse_common(&words, self.buffer_bytes) {
-                Some(frame) if self.posted != self.returned => {
-                    let number = self.numbers.get(self.returned);
-                    self.returned = self.returned.wrapping_add(1);
+                Some(frame) if self.posted != returned => {
+                    let number = self.numbers.get(returned);
+                    returned = returned.wrapping_add(1);
                     if owner.receive(number) {
                         *slot = RxPacket::new(number, self.headroom, &frame);
                         bytes += u64::from(frame.length);
                         taken += 1;
                     }
                 }
-                _ => match self.uncommon(&words, owner, shared) {
-                    Ok(Some(packet)) => {
-                        *slot = packet;
-                        bytes += u64::from(packet.length);
-                        taken += 1;
+                _ => {
+                    (self.completion, self.returned) = (completion, returned);
+                    let packet = self.uncommon(&rings.completion(completion), owner, shared);
+                    returned = self.returned;
+                    match packet {
+                        Ok(Some(packet)) => {
+                            *slot = packet;
+                            bytes += u64::from(packet.length);
+                            taken += 1;
+                        }
+                        Ok(None) => {}
+                        Err(fault) => {
+                            result = Err(fault);
+                            break;
+                        }
                     }
-                    Ok(None) => {}
-                    Err(fault) => {
-                        self.counters.packets += taken as u64;
-                        self.counters.bytes += bytes;
-                        return self.fail(taken, fault);
-                    }
-                },
+                }
             }
-            self.completion = self.completion.wrapping_add(1);
+            completion = completion.wrapping_add(1);
         }
+        (self.completion, self.returned) = (completion, returned);
         self.counters.packets += taken as u64;
         self.counters.bytes += bytes;
-        Ok(taken)
+        match result {
+            Ok(()) => Ok(taken),
+            Err(fault) => self.fail(taken, fault),
+        }
     }
 
     #[cold]
@@ -233,7 +251,7 @@ impl<'m> ReceiveRing<'m> {
     }
 
     /// Gives the device as many free buffers as are wanted and there, and tells it when that is worth it.
-    #[inline]
+    #[inline(never)]
     pub(crate) fn refill<D: QueueDevice>(
         &mut self,
         rings: &mut RingMemory<D::Region>,
@@ -242,25 +260,24 @@ impl<'m> ReceiveRing<'m> {
         device: &D,
     ) {
         let wanted = self.wanted();
-        let mut posted = 0;
-        while posted < wanted {
-            let Some(number) = owner.pop() else {
-                self.counters.starved += 1;
-                break;
-            };
-            if self.descriptor % 512 == LINK_SLOT {
-                self.descriptor = self.descriptor.wrapping_add(2);
+        let (mut descriptor, mut posted) = (self.descriptor, self.posted);
+        let numbers = owner.pop_many(usize::from(wanted));
+        for number in numbers {
+            if descriptor % 512 == LINK_SLOT {
+                descriptor = descriptor.wrapping_add(2);
             }
-            let address = shared.bus_address(number) + u64::from(self.headroom);
-            rings.set_receive(self.descriptor, address);
-            self.descriptor = self.descriptor.wrapping_add(1);
-            self.numbers.set(self.posted, number);
-            self.posted = self.posted.wrapping_add(1);
-            posted += 1;
+            let address = shared.bus_address(*number) + u64::from(self.headroom);
+            rings.set_receive(descriptor, address);
+            descriptor = descriptor.wrapping_add(1);
+            self.numbers.set(posted, *number);
+            posted = posted.wrapping_add(1);
         }
+        let given = posted.wrapping_sub(self.posted);
+        (self.descriptor, self.posted) = (descriptor, posted);
+        self.counters.starved += u64::from(given < wanted);
         let unread = self.completion.wrapping_sub(self.published);
-        if posted > 0 || (unread > self.slots / 4 && self.fault.is_none()) {
-            self.counters.posted += u64::from(posted);
+        if given > 0 || (unread > self.slots / 4 && self.fault.is_none()) {
+            self.counters.posted += u64::from(given);
             self.publish(device);
         }
     }

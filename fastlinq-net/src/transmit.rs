@@ -137,13 +137,15 @@ impl<'m> TransmitRing<'m> {
         if self.numbers.get(to.wrapping_sub(1)) & LAST == 0 {
             return self.fail(Fault::TransmitBoundary { to });
         }
+        let mut consumer = self.consumer;
         for _ in 0..done {
-            let number = self.numbers.get(self.consumer) & !LAST;
+            let number = self.numbers.get(consumer) & !LAST;
             if number != NO_BUFFER {
                 owner.push(number);
             }
-            self.consumer = self.consumer.wrapping_add(1);
+            consumer = consumer.wrapping_add(1);
         }
+        self.consumer = consumer;
         self.counters.completed += u64::from(done);
         Ok(done)
     }
@@ -189,6 +191,8 @@ impl<'m> TransmitRing<'m> {
         let mut bytes = 0;
         let mut accepted = 0;
         let mut refused = None;
+        // A local, so that the loop keeps it in a register.
+        let mut producer = start;
         for packet in packets {
             let packet: TxPacket = (*packet).into();
             if u16::from(packet.segments) > room || room == 0 {
@@ -202,10 +206,13 @@ impl<'m> TransmitRing<'m> {
                 & (end <= shared.stride());
             if common && owner.claim(packet.buffer) {
                 let address = shared.bus_address(packet.buffer) + u64::from(packet.offset);
-                self.put_first(rings, address, packet.length, packet.length, 1);
-                self.note(packet.buffer | LAST);
+                let words = [address, first_word(packet.length, packet.length, 1)];
+                rings.set_transmit(producer, words);
+                self.numbers.set(producer, packet.buffer | LAST);
+                producer = producer.wrapping_add(1);
                 room -= 1;
             } else {
+                self.producer = producer;
                 let pieces = chain(&packet, owner, shared, buffer_bytes, headroom);
                 match pieces.and_then(|pieces| self.put(pieces, rings, owner, shared)) {
                     Ok(used) => room -= used,
@@ -214,10 +221,12 @@ impl<'m> TransmitRing<'m> {
                         break;
                     }
                 }
+                producer = self.producer;
             }
             bytes += u64::from(packet.length);
             accepted += 1;
         }
+        self.producer = producer;
         self.finish(device, start, accepted, bytes, refused)
     }
 
@@ -278,19 +287,6 @@ impl<'m> TransmitRing<'m> {
         }
     }
 
-    #[inline]
-    fn put_first<R: fastlinq_hal::dma::DmaRegion>(
-        &mut self,
-        rings: &mut RingMemory<R>,
-        address: u64,
-        bytes: u16,
-        total: u16,
-        count: u8,
-    ) {
-        rings.set_transmit(self.producer, [address, first_word(bytes, total, count)]);
-    }
-
-    #[inline]
     fn note(&mut self, entry: u32) {
         self.numbers.set(self.producer, entry);
         self.producer = self.producer.wrapping_add(1);
@@ -322,11 +318,11 @@ impl<'m> TransmitRing<'m> {
             }
         }
         for (position, (number, address, bytes)) in pieces.iter().enumerate() {
-            if position == 0 {
-                self.put_first(rings, *address, *bytes, frame.total, frame.count as u8);
-            } else {
-                rings.set_transmit(self.producer, [*address, u64::from(*bytes)]);
-            }
+            let word = match position {
+                0 => first_word(*bytes, frame.total, frame.count as u8),
+                _ => u64::from(*bytes),
+            };
+            rings.set_transmit(self.producer, [*address, word]);
             let last = if position + 1 == frame.count { LAST } else { 0 };
             self.note(*number | last);
         }

@@ -199,6 +199,15 @@ impl Owner<'_> {
         Some(number)
     }
 
+    /// Takes up to `wanted` free buffers for the device.
+    #[inline]
+    pub(crate) fn pop_many(&mut self, wanted: usize) -> &[u32] {
+        let rest = self.free_count - wanted.min(self.free_count);
+        let numbers = self.free.get(rest..self.free_count);
+        self.free_count = rest;
+        numbers.unwrap_or(&[])
+    }
+
     /// Puts a buffer that came back from the device onto the free stack.
     #[inline]
     pub(crate) fn push(&mut self, number: u32) {

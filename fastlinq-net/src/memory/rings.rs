@@ -178,11 +178,23 @@ impl<R: DmaRegion> RingMemory<R> {
     /// Reads completion `index` as four quadwords in the CPU's byte order.
     #[inline]
     pub(crate) fn completion(&self, index: u16) -> [u64; 4] {
+        self.completion_words(index)
+    }
+
+    /// The first three quadwords of completion `index`, all that a frame needs.
+    #[inline]
+    pub(crate) fn completion_head(&self, index: u16) -> [u64; 3] {
+        self.completion_words(index)
+    }
+
+    #[inline]
+    fn completion_words<const N: usize>(&self, index: u16) -> [u64; N] {
+        const { assert!(N <= 4) };
         let slot = usize::from(index & self.completion_mask);
         // SAFETY: the slot is at most the mask; see the invariants.
         let entry = unsafe { self.completions.add(slot) }.cast::<u64>();
         core::array::from_fn(|word| {
-            // SAFETY: a completion has four quadwords.
+            // SAFETY: a completion has four quadwords, and `N` is not above that.
             let place = unsafe { entry.add(word) };
             // SAFETY: in bounds, and aligned since the ring starts on a page.
             u64::from_le(unsafe { place.read_volatile() })
