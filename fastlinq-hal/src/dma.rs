@@ -214,3 +214,60 @@ fn volatile_copy(source: *const u8, target: *mut u8, length: usize) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use zerocopy::little_endian::{U16, U32};
+
+    use super::*;
+    use crate::slowpath::test_memory::buffer;
+
+    #[test]
+    fn values_come_back_at_any_alignment() {
+        let mut memory = buffer(64);
+        for offset in [0, 1, 2, 4, 7, 60] {
+            memory
+                .write(offset, &U32::new(0x0403_0201))
+                .expect("inside");
+            assert_eq!(memory.read::<U32>(offset).map(U32::get), Ok(0x0403_0201));
+            let mut bytes = [0; 4];
+            memory.copy_to(offset, &mut bytes).expect("inside");
+            assert_eq!(bytes, [1, 2, 3, 4]);
+        }
+        memory.zero();
+        assert_eq!(memory.read::<[u8; 64]>(0), Ok([0; 64]));
+    }
+
+    #[test]
+    fn nothing_outside_is_touched() {
+        let mut memory = buffer(16);
+        let outside = |offset, length| {
+            Err(OutOfBuffer {
+                offset,
+                length,
+                buffer: 16,
+            })
+        };
+        assert_eq!(memory.write(13, &U32::new(1)), outside(13, 4));
+        assert_eq!(
+            memory.write(usize::MAX, &U16::new(1)),
+            outside(usize::MAX, 2)
+        );
+        assert_eq!(memory.copy_from(0, &[0; 17]), outside(0, 17));
+        assert_eq!(memory.copy_to(17, &mut []), outside(17, 0));
+        assert_eq!(memory.copy_to(16, &mut []), Ok(()));
+        assert!(memory.read::<[u8; 16]>(1).is_err());
+    }
+
+    #[test]
+    fn words_of_the_device_are_inside_and_aligned() {
+        use fastlinq_pac::words::StatusBlockWords;
+
+        let mut memory = buffer(64);
+        memory.write(32 + 28, &U32::new(7)).expect("inside");
+        let words = memory.words::<StatusBlockWords>(32).expect("there");
+        assert_eq!(u32::from_le(words.prod_index.read()), 7);
+        assert!(memory.words::<StatusBlockWords>(33).is_none());
+        assert!(memory.words::<StatusBlockWords>(36).is_none());
+    }
+}

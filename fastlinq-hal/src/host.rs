@@ -5,13 +5,144 @@
 //!
 //! # Writing a host
 //!
-//! * [`Bar`]: BAR0 is mapped uncached. BAR2 (doorbells) may be mapped write-combining if
-//!   [`Bar::write_barrier`] pushes the buffers. Never make a reference to a BAR: raw pointers and
-//!   volatile accesses only.
-//! * [`DmaAllocator`]: zeroed memory, coherent with the device, whose bus address is what the device
-//!   must use (behind an IOMMU: the I/O virtual address).
-//! * [`Clock`] and [`DelayNs`](embedded_hal::delay::DelayNs): a monotonic clock, and waits that take at
-//!   least as long as asked for. A wait may sleep; nothing on the data path waits.
+//! | what | how | may it block? |
+//! |---|---|---|
+//! | [`Bar`] for BAR0 (registers) | mapped uncached; raw pointers and volatile accesses of exactly the width asked for, never a reference to the BAR | no |
+//! | [`Bar`] for BAR2 (doorbells) | mapped uncached, or write-combining if [`Bar::write_barrier`] pushes the buffers | no |
+//! | [`DmaAllocator`] | zeroed memory, coherent with the device; the bus address is what the device must use (behind an IOMMU the I/O virtual address) | yes: called only while states change |
+//! | [`Clock`] | monotonic microseconds | no |
+//! | [`DelayNs`](embedded_hal::delay::DelayNs) | at least as long as asked for; sleep when it is long | yes; nothing on the data path waits |
+//! | interrupts | optional: the host arms MSI-X, says how many vectors there are, and calls the adapter or a queue when one fires | |
+//!
+//! Before it hands the function over the host enables memory space and bus mastering, and sets the function's DMA
+//! to what its addresses need (the device takes 64 bits). It leaves the PCI configuration alone afterwards.
+//!
+//! **Order.** Accesses to one BAR reach the device in program order. Before a doorbell, and before anything else that
+//! makes the device read memory that the CPU has just written, the crates call [`Bar::write_barrier`] on the BAR of
+//! the doorbell. After the device's index was read the crates use an acquire fence; a platform whose DMA is not
+//! coherent with the CPU's caches cannot be a host.
+//!
+//! **Loss.** When the device is gone, reads give all ones, as PCI does. A host that learns of it by an error gives all
+//! ones too, and drops writes.
+//!
+//! **Memory.** A region is dropped when the device has confirmed that it no longer uses it. Otherwise it is never
+//! dropped, on purpose: the host must not return it by other means while the function may still master the bus.
+//!
+//! A whole host, with a device that nobody plugged in:
+//!
+//! ```
+//! use core::ptr::NonNull;
+//! use fastlinq_hal::access::AccessError;
+//! use fastlinq_hal::core_state::Core;
+//! use fastlinq_hal::host::{
+//!     AllocationError, Bar, Clock, DmaAllocator, DmaRegion, Host, PciIdentity,
+//! };
+//! use fastlinq_pac::BusAddress;
+//!
+//! /// A mapped BAR.
+//! #[derive(Clone)]
+//! struct Mapped {
+//!     base: *mut u8,
+//!     len: usize,
+//! }
+//!
+//! impl Bar for Mapped {
+//!     fn len(&self) -> usize {
+//!         self.len
+//!     }
+//!     fn read32(&self, offset: usize) -> u32 {
+//!         assert!(offset % 4 == 0 && offset + 4 <= self.len);
+//!         // SAFETY: inside the mapping, and aligned.
+//!         u32::from_le(unsafe { self.base.add(offset).cast::<u32>().read_volatile() })
+//!     }
+//!     fn write32(&self, offset: usize, value: u32) {
+//!         assert!(offset % 4 == 0 && offset + 4 <= self.len);
+//!         // SAFETY: inside the mapping, and aligned.
+//!         unsafe { self.base.add(offset).cast::<u32>().write_volatile(value.to_le()) }
+//!     }
+//!     fn write16(&self, offset: usize, value: u16) {
+//!         assert!(offset % 2 == 0 && offset + 2 <= self.len);
+//!         // SAFETY: inside the mapping, and aligned.
+//!         unsafe { self.base.add(offset).cast::<u16>().write_volatile(value.to_le()) }
+//!     }
+//! }
+//!
+//! /// A board without an IOMMU and with coherent memory: bus addresses are CPU addresses.
+//! struct Board {
+//!     registers: Mapped,
+//!     doorbells: Mapped,
+//! }
+//!
+//! struct Memory {
+//!     pointer: NonNull<u8>,
+//!     layout: std::alloc::Layout,
+//! }
+//!
+//! // SAFETY: the allocation is the region's alone until its drop, is aligned as asked for, and stays where it is.
+//! unsafe impl DmaRegion for Memory {
+//!     fn pointer(&self) -> NonNull<u8> {
+//!         self.pointer
+//!     }
+//!     fn bus_address(&self) -> BusAddress {
+//!         BusAddress(self.pointer.as_ptr() as u64)
+//!     }
+//!     fn len(&self) -> usize {
+//!         self.layout.size()
+//!     }
+//! }
+//!
+//! impl Drop for Memory {
+//!     fn drop(&mut self) {
+//!         // SAFETY: allocated with this layout.
+//!         unsafe { std::alloc::dealloc(self.pointer.as_ptr(), self.layout) }
+//!     }
+//! }
+//!
+//! impl DmaAllocator for Board {
+//!     type Region = Memory;
+//!     fn allocate(&mut self, size: usize, align: usize) -> Result<Memory, AllocationError> {
+//!         let none = AllocationError { size, align };
+//!         let layout = std::alloc::Layout::from_size_align(size, align).map_err(|_| none)?;
+//!         if size == 0 {
+//!             return Err(none);
+//!         }
+//!         // SAFETY: the size is not 0.
+//!         let pointer = NonNull::new(unsafe { std::alloc::alloc_zeroed(layout) }).ok_or(none)?;
+//!         Ok(Memory { pointer, layout })
+//!     }
+//! }
+//!
+//! impl Clock for Board {
+//!     fn now_us(&self) -> u64 {
+//!         std::time::UNIX_EPOCH.elapsed().map_or(0, |time| time.as_micros() as u64)
+//!     }
+//! }
+//!
+//! impl embedded_hal::delay::DelayNs for Board {
+//!     fn delay_ns(&mut self, ns: u32) {
+//!         std::thread::sleep(std::time::Duration::from_nanos(ns.into()));
+//!     }
+//! }
+//!
+//! impl Host for Board {
+//!     type Bar = Mapped;
+//!     fn registers(&self) -> Mapped {
+//!         self.registers.clone()
+//!     }
+//!     fn doorbells(&self) -> Mapped {
+//!         self.doorbells.clone()
+//!     }
+//!     fn identity(&self) -> PciIdentity {
+//!         PciIdentity { vendor: 0x1077, device: 0x8070, revision: 2, ..PciIdentity::default() }
+//!     }
+//! }
+//!
+//! // An empty slot reads as all ones.
+//! let mut slot = vec![u32::MAX; 0x8_0000 / 4];
+//! let bar = Mapped { base: slot.as_mut_ptr().cast(), len: 0x8_0000 };
+//! let mut core = Core::new(Board { registers: bar.clone(), doorbells: bar });
+//! assert_eq!(core.identify(), Err(AccessError::DeviceGone));
+//! ```
 
 use core::fmt;
 use core::sync::atomic::{Ordering, fence};
@@ -22,7 +153,10 @@ pub use crate::dma::DmaRegion;
 ///
 /// Offsets are in bytes, aligned to the width of the access, and the access lies inside the BAR; the
 /// crates check that against [`len`](Self::len) before they call. Values are in the CPU's byte order
-/// and little-endian on the bus. Accesses reach the device in program order.
+/// and little-endian on the bus. Accesses reach the device in program order, each as one bus access of its
+/// width: not split, not merged, not repeated.
+///
+/// The trait is safe to implement: a BAR that lies makes the driver fail, not undefined.
 pub trait Bar: Clone {
     /// Bytes of the BAR.
     fn len(&self) -> usize;

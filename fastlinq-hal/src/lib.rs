@@ -1,4 +1,4 @@
-//! Typestate hardware abstraction layer for QLogic/Marvell FastLinQ 4xxxx Ethernet adapters.
+#![doc = include_str!("../README.md")]
 #![no_std]
 #![deny(unsafe_code)]
 #![cfg_attr(
