@@ -8,7 +8,6 @@ use std::rc::Rc;
 use std::vec::Vec;
 
 use fastlinq_pac::mfw::{DriverCommand, FirmwareResponse, MailboxHeader, SectionWord};
-use fastlinq_pac::words::DmaeCompletionWord;
 use fastlinq_pac::{BusAddress, GrcAddress};
 
 use crate::core_state::Core;

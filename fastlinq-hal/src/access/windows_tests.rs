@@ -1,4 +1,5 @@
 use std::vec;
+use std::vec::Vec;
 
 use fastlinq_pac::Bar0Offset;
 use fastlinq_pac::bar::igu::{Acknowledge, Interrupt};
@@ -82,7 +83,7 @@ fn nested_pretends_restore_what_was_before() {
     outer.write32(B, 5);
     drop(outer);
     let card = core.card();
-    let as_whom: std::vec::Vec<_> = card.writes.iter().map(|write| (write.0, write.2)).collect();
+    let as_whom: Vec<_> = card.writes.iter().map(|write| (write.0, write.2)).collect();
     assert_eq!(
         as_whom,
         vec![
@@ -113,7 +114,7 @@ fn two_pretends_end_in_any_order() {
 fn the_pool_ends_and_a_forgotten_window_stays_taken() {
     let core = card(agreeable);
     core::mem::forget(core.windows.pretend(PretendAs::Port(1)));
-    let held: std::vec::Vec<_> = (0..7)
+    let held: Vec<_> = (0..7)
         .map(|_| core.windows.acquire().expect("free"))
         .collect();
     assert!(matches!(

@@ -95,7 +95,7 @@ fn an_element_that_leaves_the_scratchpad_is_refused() {
     core.card().set(EVENTS + 15 * 0x3c, 27);
     core.identify().expect("identified");
     // Element 0 of the mailboxes would still be inside, element 15 is not.
-    let word = (0x38 / 4) << 16 | (0x2_8000 - 0x38 * 15) / 4;
+    let word = ((0x38 / 4) << 16) | ((0x2_8000 - 0x38 * 15) / 4);
     core.card().set(section(0), word);
     assert_eq!(
         attach(&mut core),
@@ -110,7 +110,7 @@ fn an_element_that_leaves_the_scratchpad_is_refused() {
 #[test]
 fn sections_of_an_older_layout_are_good_enough() {
     let result = outcome(|card| {
-        let old = |address: u32, bytes: u32| (bytes / 4) << 16 | (address - SCRATCH) / 4;
+        let old = |address: u32, bytes: u32| ((bytes / 4) << 16) | ((address - SCRATCH) / 4);
         card.set(section(1), old(EVENTS, 0x2c));
         card.set(EVENTS, 20);
         card.set(section(2), old(GLOBAL, 0x2c));
@@ -183,7 +183,7 @@ fn random_words_never_panic() {
         {
             let mut card = core.card();
             if random() % 2 == 0 {
-                card.set(0x8c20, 0x2_0000 | random() % 0x2_8000 & !3);
+                card.set(0x8c20, 0x2_0000 | ((random() % 0x2_8000) & !3));
             }
             for address in (TABLE..TABLE + 0x20).step_by(4) {
                 if random() % 3 == 0 {

@@ -1,4 +1,5 @@
 use std::vec;
+use std::vec::Vec;
 
 use super::*;
 use crate::access::fake::{Act, Request, attached};
@@ -97,6 +98,6 @@ fn pins_and_light() {
         board::set_led(&mut core, board::Led::On),
         Ok(Answer::Done(()))
     );
-    let params: std::vec::Vec<_> = core.card().requests.iter().map(|sent| sent.1).collect();
+    let params: Vec<_> = core.card().requests.iter().map(|sent| sent.1).collect();
     assert_eq!(params, vec![6, 0x0001_0006, 1]);
 }
