@@ -308,14 +308,9 @@ impl<'m> TransmitRing<'m> {
         if frame.total > self.plain_limit {
             self.check_long(&frame, owner, shared)?;
         }
-        for (done, (number, _, _)) in pieces.iter().enumerate() {
-            if *number != NO_BUFFER && !owner.claim(*number) {
-                // Undo; the buffers before this one were the program's a moment ago.
-                for (number, _, _) in pieces.iter().take(done) {
-                    owner.receive(*number);
-                }
-                return Err(TxRule::NotOwned);
-            }
+        // `gathered` has seen that all of them are the program's.
+        for (number, _, _) in pieces {
+            owner.claim(*number);
         }
         for (position, (number, address, bytes)) in pieces.iter().enumerate() {
             let word = match position {

@@ -354,6 +354,51 @@ fn a_handle_becomes_a_record_again() {
 }
 
 #[test]
+fn a_handle_is_reclaimed_by_its_own_queue_pair_only() {
+    let memory = Memory::default();
+    let (mut first, first_soft) = queue(&memory, &small());
+    let (mut second, second_soft) = queue(&memory, &small());
+    let mine = receive_one(&mut first, &first_soft, &[1; 60]);
+    let other = receive_one(&mut second, &second_soft, &[2; 60]);
+    assert_eq!(mine.buffer(), other.buffer());
+    let (mut first, mut second) = (first.worker(), second.worker());
+    let mine = first.lend(mine).unwrap();
+    let other = second.lend(other).unwrap();
+    let mine = second.reclaim(mine).unwrap_err();
+    assert_eq!(*mine, [1; 60]);
+    assert!(second.reclaim(other).is_ok());
+    assert!(first.reclaim(mine).is_ok());
+}
+
+#[test]
+fn a_stale_record_of_which_one_buffer_is_the_programs_again_takes_nothing() {
+    let memory = Memory::default();
+    let (mut queue, soft) = queue(
+        &memory,
+        &QueueConfig {
+            mtu: 4000,
+            ..small()
+        },
+    );
+    let stale = receive_one(&mut queue, &soft, &[1; 3000]);
+    assert_eq!(stale.segments(), 2);
+    assert!(queue.release(&stale));
+    let second = queue.take_buffer().unwrap();
+    let first = queue.take_buffer().unwrap();
+    // Both are the program's again, as single buffers; the record still reads them.
+    assert_eq!(first, stale.buffer());
+    assert!(queue.release_buffer(second));
+    assert!(!queue.release(&stale));
+    assert!(queue.worker().lend(stale).is_none());
+    assert_eq!(refused(queue.transmit(&[stale])), TxRule::NotOwned);
+    assert!(
+        queue.release_buffer(first),
+        "the first buffer stayed where it was"
+    );
+    assert_eq!(queue.usage().missing(), 0);
+}
+
+#[test]
 fn memory_is_freed_only_when_the_device_confirms() {
     for outcome in ["closed", "refused", "dropped"] {
         let memory = Memory::default();
