@@ -44,7 +44,7 @@ impl<'a> Dwords<'a> {
         self.bytes.get(first..end).map(Self::new)
     }
 
-    pub(super) const fn bytes(self) -> &'a [u8] {
+    pub(crate) const fn bytes(self) -> &'a [u8] {
         self.bytes
     }
 }

@@ -9,7 +9,7 @@ use super::{FailedPoll, FailedPolls, InitError, PhaseReport, Scratch};
 use crate::access::{DmaeError, Patience};
 use crate::core_state::Core;
 use crate::firmware::{Array, FirmwareImage, Inflater, Modes, Operation, Source};
-use crate::host::{Clock, Host};
+use crate::host::Host;
 use crate::log::{debug, warning};
 
 /// Dwords that one phase writes at most; the genuine files write half a million.

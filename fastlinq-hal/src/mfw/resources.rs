@@ -153,7 +153,7 @@ impl Shares {
             .unwrap_or_default()
     }
 
-    fn set(&mut self, resource: Resource, share: Share) {
+    pub(crate) fn set(&mut self, resource: Resource, share: Share) {
         if let Some(place) = self.shares.get_mut(resource as usize) {
             *place = share;
         }
