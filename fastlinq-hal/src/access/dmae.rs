@@ -77,6 +77,14 @@ impl<R: DmaRegion> Dmae<R> {
         self.poisoned
     }
 
+    /// Bytes of DMA memory that stay allocated for good when this is dropped: 0 unless it is poisoned.
+    pub fn kept_bytes(&self) -> usize {
+        match &self.memory {
+            Some(memory) if self.poisoned => memory.completion.len() + memory.bounce.len(),
+            _ => 0,
+        }
+    }
+
     /// Writes `data` to the chip.
     ///
     /// # Errors

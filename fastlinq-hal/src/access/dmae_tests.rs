@@ -118,6 +118,8 @@ fn after_a_time_out_the_engine_is_poisoned_and_its_memory_kept() {
     assert_eq!(core.dmae_write(ILT, &[1]), Err(DmaeError::Poisoned));
     assert_eq!(core.dmae_fill(ILT, 1, 1), Err(DmaeError::Poisoned));
     assert_eq!(core.dmae_read(ILT, &mut [0]), Err(DmaeError::Poisoned));
+    let kept = core.dmae.as_ref().map(Dmae::kept_bytes);
+    assert_eq!(kept, Some(BOUNCE_BYTES + COMPLETION_BYTES));
     core.dmae = None;
     assert_eq!(core.card().freed, 0);
     core.allocate_dmae().expect("memory");
