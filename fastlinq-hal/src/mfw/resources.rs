@@ -302,10 +302,8 @@ fn ask_for_all<H: Host>(core: &mut Core<H>) -> Result<Shares, ResourceError> {
     for resource in Resource::ALL {
         let share = shares.get(resource);
         debug!(
-            "resource {}: {} from {}",
-            resource.id().0,
-            share.count,
-            share.start
+            "{:?}: {} from {}, granted: {}",
+            resource, share.count, share.start, share.granted
         );
     }
     info!(
@@ -351,8 +349,8 @@ fn bounded(resource: Resource, mut share: Share, chip: Chip) -> Result<Share, Re
             return Err(beyond);
         }
         warning!(
-            "resource {}: {} of {} are on the chip",
-            resource.id().0,
+            "{:?}: only {} of {} are on the chip",
+            resource,
             left,
             share.count
         );
