@@ -1,5 +1,6 @@
 //! Queue pairs: one receive and one transmit queue with their own status block, as the data path sees them.
 
+use core::fmt;
 use core::sync::atomic::{Ordering, fence};
 
 use fastlinq_pac::BusAddress;
@@ -236,12 +237,6 @@ impl<H: Host> QueuePort<H> {
             .map_or(BusAddress(0), DmaBuffer::bus_address)
     }
 
-    pub(crate) fn zero_status_block(&mut self) {
-        if let Some(block) = &mut self.status_block {
-            block.zero();
-        }
-    }
-
     pub(crate) fn igu_status_block(&self) -> u16 {
         self.igu_status_block
     }
@@ -273,6 +268,16 @@ impl<H: Host> QueuePort<H> {
         self.status_block
             .as_ref()
             .and_then(|block| block.words::<StatusBlockWords>(0))
+    }
+}
+
+impl<H: Host> fmt::Debug for QueuePort<H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("QueuePort")
+            .field("id", &self.id)
+            .field("queue", &self.absolute)
+            .field("igu_status_block", &self.igu_status_block)
+            .finish_non_exhaustive()
     }
 }
 

@@ -47,9 +47,16 @@ fn attempt(chip: Chip, bytes: &[u8], what: &str, prepare: impl FnOnce(&ModelHost
         }
     };
     let memory = host.memory();
-    assert_eq!(memory.late_count, 0, "{what}: {outcome}: {:?}", memory.late_accesses);
+    assert_eq!(
+        memory.late_count, 0,
+        "{what}: {outcome}: {:?}",
+        memory.late_accesses
+    );
     let seconds = host.with_card(|card| card.now_ns()) / 1_000_000_000;
-    assert!(seconds < LONGEST_S, "{what}: {outcome} took {seconds} s of model time");
+    assert!(
+        seconds < LONGEST_S,
+        "{what}: {outcome} took {seconds} s of model time"
+    );
     outcome
 }
 
@@ -73,32 +80,45 @@ fn each_read(chip: Chip, name: &str, step: u64, prepare: impl Fn(&ModelHost, u64
             });
         }
     });
-    println!("{chip:?}, {name}: {total} reads, outcomes {:?}", outcomes.into_inner().unwrap());
+    println!(
+        "{chip:?}, {name}: {total} reads, outcomes {:?}",
+        outcomes.into_inner().unwrap()
+    );
 }
 
 #[test]
 fn all_ones_at_every_read() {
-    each_read(Chip::K2, "all ones", 1, |host, read| host.faults().at_read(read, Fault::AllOnes));
+    each_read(Chip::K2, "all ones", 1, |host, read| {
+        host.faults().at_read(read, Fault::AllOnes)
+    });
 }
 
 #[test]
 fn zeros_at_every_read() {
-    each_read(Chip::K2, "zeros", 1, |host, read| host.faults().at_read(read, Fault::Zeros));
+    each_read(Chip::K2, "zeros", 1, |host, read| {
+        host.faults().at_read(read, Fault::Zeros)
+    });
 }
 
 #[test]
 fn a_random_word_at_every_read() {
-    each_read(Chip::K2, "random", 1, |host, read| host.faults().at_read(read, Fault::Random(read)));
+    each_read(Chip::K2, "random", 1, |host, read| {
+        host.faults().at_read(read, Fault::Random(read))
+    });
 }
 
 #[test]
 fn a_function_that_disappears_at_every_read() {
-    each_read(Chip::K2, "gone", 1, |host, read| host.faults().gone_from_read(read));
+    each_read(Chip::K2, "gone", 1, |host, read| {
+        host.faults().gone_from_read(read)
+    });
 }
 
 #[test]
 fn a_device_that_repeats_itself_from_every_read_on() {
-    each_read(Chip::K2, "stuck from", 7, |host, read| host.faults().from_read(read, Fault::Stuck));
+    each_read(Chip::K2, "stuck from", 7, |host, read| {
+        host.faults().from_read(read, Fault::Stuck)
+    });
 }
 
 #[test]
@@ -110,12 +130,20 @@ fn random_words_from_every_read_on() {
 
 #[test]
 fn zeros_from_every_read_on() {
-    each_read(Chip::K2, "zeros from", 7, |host, read| host.faults().from_read(read, Fault::Zeros));
+    each_read(Chip::K2, "zeros from", 7, |host, read| {
+        host.faults().from_read(read, Fault::Zeros)
+    });
 }
 
 #[test]
 fn the_other_chip_too() {
-    for (name, fault) in [("all ones", Fault::AllOnes), ("zeros", Fault::Zeros), ("random", Fault::Random(5))] {
-        each_read(Chip::Bb, name, 5, |host, read| host.faults().at_read(read, fault));
+    for (name, fault) in [
+        ("all ones", Fault::AllOnes),
+        ("zeros", Fault::Zeros),
+        ("random", Fault::Random(5)),
+    ] {
+        each_read(Chip::Bb, name, 5, |host, read| {
+            host.faults().at_read(read, fault)
+        });
     }
 }

@@ -3,7 +3,9 @@
 mod common;
 
 use common::{assert_clean, host, image, up};
-use fastlinq_hal::adapter::{Adapter, AdapterConfig, AnyAdapter, InterruptMode, Layer, UpWithImages};
+use fastlinq_hal::adapter::{
+    Adapter, AdapterConfig, AnyAdapter, InterruptMode, Layer, UpWithImages,
+};
 use fastlinq_hal::dma::DmaBuffer;
 use fastlinq_hal::host::DmaAllocator;
 use fastlinq_hal::mfw::link::{LinkSettings, Loopback};
@@ -40,9 +42,16 @@ impl Rings {
         let mut page = || DmaBuffer::new(host.allocate(4096, 4096).unwrap());
         let (mut rx, completions, mut completion_table) = (page(), page(), page());
         let (tx, mut tx_table) = (page(), page());
-        let frames = DmaBuffer::new(host.allocate(2 * (RX_BUFFERS * BUFFER) as usize, 4096).unwrap());
-        completion_table.write(0, &completions.bus_address().value().to_le_bytes()).unwrap();
-        tx_table.write(0, &tx.bus_address().value().to_le_bytes()).unwrap();
+        let frames = DmaBuffer::new(
+            host.allocate(2 * (RX_BUFFERS * BUFFER) as usize, 4096)
+                .unwrap(),
+        );
+        completion_table
+            .write(0, &completions.bus_address().value().to_le_bytes())
+            .unwrap();
+        tx_table
+            .write(0, &tx.bus_address().value().to_le_bytes())
+            .unwrap();
         for slot in 0..RX_BUFFERS {
             let address = frames.bus_address().value() + slot * BUFFER;
             rx.write(slot as usize * 8, &address.to_le_bytes()).unwrap();
@@ -50,7 +59,14 @@ impl Rings {
         // The chain's link leads back to its only page.
         let own = rx.bus_address().value().to_le_bytes();
         rx.write(510 * 8, &own).unwrap();
-        Self { rx, completions, completion_table, tx, tx_table, frames }
+        Self {
+            rx,
+            completions,
+            completion_table,
+            tx,
+            tx_table,
+            frames,
+        }
     }
 
     fn request(&self) -> QueuePairRequest {
@@ -86,7 +102,10 @@ fn a_frame_goes_out_and_comes_back() {
     for chip in [Chip::K2, Chip::Bb] {
         for config in [
             AdapterConfig::default(),
-            AdapterConfig { mac_address: Some([2, 3, 4, 5, 6, 7]), ..AdapterConfig::default() },
+            AdapterConfig {
+                mac_address: Some([2, 3, 4, 5, 6, 7]),
+                ..AdapterConfig::default()
+            },
         ] {
             let host = host(chip, "modern");
             let mut adapter = adapter_up(&host, config);
@@ -98,8 +117,13 @@ fn a_frame_goes_out_and_comes_back() {
             port.publish_rx(RX_BUFFERS as u16, 128);
             adapter.activate_vport(vport).unwrap();
             adapter.set_mac_filter(vport, mac).unwrap();
-            adapter.set_receive_mode(vport, ReceiveMode::NORMAL).unwrap();
-            let loopback = LinkSettings { loopback: Loopback::Mac, ..LinkSettings::default() };
+            adapter
+                .set_receive_mode(vport, ReceiveMode::NORMAL)
+                .unwrap();
+            let loopback = LinkSettings {
+                loopback: Loopback::Mac,
+                ..LinkSettings::default()
+            };
             adapter.set_link(&loopback).unwrap();
             host.advance(2_000_000_000);
             adapter.poll_events(|_| {}).unwrap();
@@ -121,7 +145,13 @@ fn a_frame_goes_out_and_comes_back() {
             rings.frames.copy_to(offset, &mut received).unwrap();
             assert_eq!(received, frame);
             let statistics = adapter.vport_statistics(vport).unwrap();
-            assert_eq!((statistics.received.unicast_frames, statistics.transmitted.unicast_frames), (1, 1));
+            assert_eq!(
+                (
+                    statistics.received.unicast_frames,
+                    statistics.transmitted.unicast_frames
+                ),
+                (1, 1)
+            );
 
             adapter.close_queue_pair(port).unwrap();
             adapter.stop_vport(vport).unwrap();
@@ -150,18 +180,30 @@ fn queue_pairs_open_and_close_in_any_order() {
                 .iter()
                 .map(|rings| adapter.open_queue_pair(vport, &rings.request()).unwrap())
                 .collect();
-            let failed = adapter.open_queue_pair(vport, &rings[4].request()).unwrap_err();
+            let failed = adapter
+                .open_queue_pair(vport, &rings[4].request())
+                .unwrap_err();
             assert!(!failed.rings_in_use);
             assert_eq!(failed.cause.layer(), Layer::Driver);
             let vectors: Vec<_> = ports.iter().map(QueuePort::vector).collect();
             assert_eq!(vectors, [1, 2, 3, 4]);
             adapter.activate_vport(vport).unwrap();
             let queues: Vec<_> = ports.iter().map(QueuePort::id).collect();
-            let rss = RssConfig { queues: &queues, hashed: HashedHeaders::default(), key: &[0x6d; 40] };
+            let rss = RssConfig {
+                queues: &queues,
+                hashed: HashedHeaders::default(),
+                key: &[0x6d; 40],
+            };
             adapter.set_rss(vport, &rss).unwrap();
-            let times = Coalescing { receive_us: 100, transmit_us: 300 };
+            let times = Coalescing {
+                receive_us: 100,
+                transmit_us: 300,
+            };
             adapter.set_coalescing(queues[1], times).unwrap();
-            assert!(adapter.stop_vport(vport).is_err(), "its queue pairs are open");
+            assert!(
+                adapter.stop_vport(vport).is_err(),
+                "its queue pairs are open"
+            );
             ports.rotate_left(round);
             for port in ports {
                 adapter.close_queue_pair(port).unwrap();
@@ -182,10 +224,25 @@ fn what_cannot_be_is_refused_before_the_device_is_asked() {
     let rings = Rings::new(&host);
     let good = rings.request();
     let bad = [
-        QueuePairRequest { cqe_pages: 0, ..good },
-        QueuePairRequest { tx_pages: 0, ..good },
-        QueuePairRequest { rx_buffer_bytes: 0, ..good },
-        QueuePairRequest { coalescing: Coalescing { receive_us: 512, transmit_us: 0 }, ..good },
+        QueuePairRequest {
+            cqe_pages: 0,
+            ..good
+        },
+        QueuePairRequest {
+            tx_pages: 0,
+            ..good
+        },
+        QueuePairRequest {
+            rx_buffer_bytes: 0,
+            ..good
+        },
+        QueuePairRequest {
+            coalescing: Coalescing {
+                receive_us: 512,
+                transmit_us: 0,
+            },
+            ..good
+        },
     ];
     for request in bad {
         let failed = adapter.open_queue_pair(vport, &request).unwrap_err();
@@ -216,7 +273,11 @@ fn a_queue_pair_left_open_is_stopped_on_the_way_down() {
         other => panic!("{other:?}"),
     };
     let failed = adapter.close_queue_pair(port).unwrap_err();
-    assert_eq!(failed.cause.layer(), Layer::Driver, "it is of an earlier bring-up");
+    assert_eq!(
+        failed.cause.layer(),
+        Layer::Driver,
+        "it is of an earlier bring-up"
+    );
     drop(failed);
     adapter.down().unwrap();
     assert_eq!(host.memory().live_regions, 1);

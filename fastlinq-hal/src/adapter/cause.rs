@@ -5,6 +5,7 @@ use core::fmt;
 use fastlinq_pac::mfw::{DriverCommand, FirmwareResponse};
 
 use crate::access::{AccessError, DmaeError};
+use crate::config::ConfigError;
 pub use crate::error::Layer;
 use crate::firmware::FirmwareError;
 use crate::host::AllocationError;
@@ -51,6 +52,8 @@ pub enum Cause {
     Firmware(FirmwareError),
     /// The init program could not be run.
     Init(InitError),
+    /// The function could not be planned or programmed.
+    Config(ConfigError),
     /// The function did not become a master on PCI; the register's last value.
     NoMastership(u32),
     /// The device did not confirm that it starts no more DMA.
@@ -193,6 +196,7 @@ impl Cause {
             Self::Load(_) | Self::Resources(_) | Self::Images(_) => Layer::ManagementFirmware,
             Self::Firmware(_) => Layer::StormFirmware,
             Self::Init(error) => error.layer(),
+            Self::Config(error) => error.layer(),
             Self::NoMastership(_) | Self::NotQuiet => Layer::Chip,
             Self::Ramrod(RamrodError::Memory { .. }) => Layer::Platform,
             Self::Ramrod(_) => Layer::StormFirmware,
@@ -255,6 +259,7 @@ impl Cause {
             | Self::Load(LoadError::Mailbox(error))
             | Self::Resources(ResourceError::Mailbox(error)) => error.is_device_gone(),
             Self::Init(error) => error.layer() == Layer::Pci,
+            Self::Config(error) => error.is_device_gone(),
             _ => false,
         }
     }
@@ -282,6 +287,7 @@ impl fmt::Display for Cause {
             Self::Images(refused) => refused.fmt(f),
             Self::Firmware(error) => error.fmt(f),
             Self::Init(error) => error.fmt(f),
+            Self::Config(error) => error.fmt(f),
             Self::NoMastership(value) => {
                 write!(
                     f,
@@ -301,6 +307,21 @@ impl core::error::Error for Cause {}
 impl defmt::Format for Cause {
     fn format(&self, f: defmt::Formatter<'_>) {
         defmt::write!(f, "{}", defmt::Display2Format(self));
+    }
+}
+
+impl From<ConfigError> for Cause {
+    /// Keeps what other steps call by the same name.
+    fn from(error: ConfigError) -> Self {
+        match error {
+            ConfigError::Access(error) => Self::Access(error),
+            ConfigError::Dma(error) => Self::Dmae(error),
+            ConfigError::Init(error) => Self::Init(error),
+            ConfigError::Firmware(error) => Self::Firmware(error),
+            ConfigError::Memory(error) => Self::Memory(error),
+            ConfigError::ShortMemory => Self::ShortMemory,
+            other => Self::Config(other),
+        }
     }
 }
 

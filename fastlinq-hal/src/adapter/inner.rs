@@ -1,6 +1,5 @@
 //! What every state carries, and how it is taken down.
 
-use embedded_hal::delay::DelayNs;
 use fastlinq_pac::mfw::DriverCommand;
 
 use super::cause::Cause;
@@ -84,10 +83,9 @@ impl<H: Host> Inner<H> {
     pub(super) fn take_down(&mut self) -> Result<LeakReport, Cause> {
         let progress = core::mem::take(&mut self.progress);
         let mut first = Ok(());
-        if progress == Progress::default() && self.running.is_none() {
-            return Ok(LeakReport::default());
+        if progress != Progress::default() {
+            debug!("taking the adapter down");
         }
-        debug!("taking the adapter down");
         if let Some(settings) = self.link.take() {
             note(
                 &mut first,
@@ -118,7 +116,7 @@ impl<H: Host> Inner<H> {
         if progress.master_enabled {
             note(
                 &mut first,
-                super::stop::stop_hardware(&mut self.core, self.running.as_ref()),
+                super::stop::stop_hardware(&mut self.core, self.running.as_mut()),
             );
         }
         if progress.load_requested {

@@ -22,6 +22,7 @@ mod running;
 mod states;
 mod status_block;
 mod stop;
+mod up;
 mod vports;
 
 pub use cause::{Cause, Command, Layer, Misuse, RawReply};

@@ -3,10 +3,12 @@
 use core::fmt;
 
 use super::cause::Cause;
-use super::handle::{Adapter, AnyAdapter, Failed};
+use super::handle::{Adapter, AnyAdapter, AnyFailed, Failed};
 use super::inventory::{BistUnsupported, ImageTable, InventorySkipped};
 use super::states::{McpReady, NvmPopulated};
+use crate::firmware::FirmwareImage;
 use crate::host::Host;
+use crate::init::Scratch;
 use crate::log::info;
 use crate::mfw::bist::{self, Images};
 
@@ -19,6 +21,22 @@ pub enum Populated<H: Host> {
 }
 
 impl<H: Host> Populated<H> {
+    /// Brings the adapter up, whichever outcome it was; see [`Adapter::up`].
+    ///
+    /// # Errors
+    ///
+    /// [`AnyFailed`], with the adapter as it was.
+    pub fn up(
+        self,
+        image: &FirmwareImage<'_>,
+        scratch: &mut Scratch,
+    ) -> Result<AnyAdapter<H>, AnyFailed<H>> {
+        match self {
+            Self::Images(adapter) => Ok(adapter.up(image, scratch)?.into()),
+            Self::Unsupported(adapter) => Ok(adapter.up(image, scratch)?.into()),
+        }
+    }
+
     /// The adapter with images, if that is the outcome.
     #[must_use]
     pub fn images(self) -> Option<Adapter<NvmPopulated<ImageTable>, H>> {

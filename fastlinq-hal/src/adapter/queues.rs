@@ -251,7 +251,8 @@ fn take_port<H: Host>(
         .queues
         .get_mut(usize::from(queue))
         .ok_or(Misuse::NoFreeQueuePair)?;
-    let status_block = slot.status_block.take().ok_or(Misuse::NoFreeQueuePair)?;
+    let mut status_block = slot.status_block.take().ok_or(Misuse::NoFreeQueuePair)?;
+    status_block.zero();
     Ok(QueuePort::new(QueuePortParts {
         id: QueuePairId(queue),
         absolute,
@@ -275,6 +276,9 @@ fn start<H: Host>(
     port: &QueuePort<H>,
 ) -> Result<(), Cause> {
     let queue = port.id().index();
+    for set in [true, false] {
+        status_block::clean(core, [port.igu_status_block()].into_iter(), set);
+    }
     status_block::program(
         core,
         port.igu_status_block(),

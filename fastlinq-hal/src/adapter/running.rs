@@ -1,10 +1,13 @@
 //! What an adapter owns while it is up, and the ramrods that change it.
 
+use fastlinq_pac::hsi::PfStartRamrodData;
 use fastlinq_pac::versions::{HostStructure, Layout};
 use heapless::Vec;
 
 use super::config::MAX_QUEUE_PAIRS;
 use super::leak::LeakReport;
+use super::memory::ConsolidationQueue;
+use crate::config::{FunctionMemory, MacFilters};
 use crate::dma::DmaBuffer;
 use crate::host::Host;
 use crate::queue::{QueuePairRequest, RECEIVE_PROTOCOL_INDEX, TRANSMIT_PROTOCOL_INDEX};
@@ -56,6 +59,11 @@ pub(crate) struct QueueSlot<H: Host> {
 pub(crate) struct Running<H: Host> {
     pub(crate) slow_path: SlowPath<H>,
     pub(crate) attentions: Attentions<H::Region>,
+    pub(crate) consolidation: ConsolidationQueue<H>,
+    /// Contexts, queues of the queue manager, overlays.
+    pub(crate) memory: FunctionMemory<H::Region>,
+    /// The port's filters for this function.
+    pub(crate) filters: MacFilters,
     pub(crate) numbers: Numbers,
     pub(crate) queues: Vec<QueueSlot<H>, MAX_QUEUE_PAIRS>,
     pub(crate) vports: Vec<Option<VportState>, MAX_VPORTS>,
@@ -104,6 +112,15 @@ impl<H: Host> Running<H> {
     ) -> Result<(), RamrodError> {
         let cid = self.slow_path.cid();
         self.ramrod(context, ramrod, cid, data)
+    }
+
+    /// PF_START, the first ramrod.
+    pub(crate) fn start_function(
+        &mut self,
+        context: &mut impl WaitContext,
+        data: &PfStartRamrodData,
+    ) -> Result<(), RamrodError> {
+        self.on_own_queue(context, Ramrod::PfStart, data)
     }
 
     /// EMPTY, which does nothing.
@@ -388,6 +405,10 @@ impl<H: Host> Running<H> {
             report.release(buffer, quiet);
         }
         report.release(self.attentions.into_memory(), quiet);
+        self.consolidation.release(&mut report, quiet);
+        for buffer in self.memory.into_buffers() {
+            report.release(buffer, quiet);
+        }
         for slot in self.queues {
             if let Some(buffer) = slot.status_block {
                 report.release(buffer, quiet);

@@ -1,9 +1,7 @@
 //! Stopping the hardware: the registers of the way down.
 
-use embedded_hal::delay::DelayNs;
-use fastlinq_pac::access::RegisterBus;
 use fastlinq_pac::registers::{dorq, igu, nig, pglue_b, prs, qm, tm};
-use tock_registers::interfaces::{Readable, Writeable};
+use tock_registers::interfaces::Writeable;
 
 use super::cause::Cause;
 use super::running::Running;
@@ -25,7 +23,7 @@ const MASTER: Patience = Patience::new(20_000, 50);
 /// Known by: source reading. A time-out of the timers is only logged, as drivers do.
 pub(super) fn stop_hardware<H: Host>(
     core: &mut Core<H>,
-    running: Option<&Running<H>>,
+    running: Option<&mut Running<H>>,
 ) -> Result<(), Cause> {
     let bus = &core.windows;
     nig::RX_LLH_BRB_GATE_DNTFWD_PERPF.on(bus).set(1);
@@ -46,13 +44,16 @@ pub(super) fn stop_hardware<H: Host>(
     }
     igu::PF_CONFIGURATION.on(&core.windows).set(0);
     Attentions::<H::Region>::disable(&core.windows);
-    if let Some(running) = running {
+    if let Some(running) = &running {
         status_block::clean(core, running.igu_status_blocks(), false);
     }
     core.host.delay_ms(1);
     dorq::PF_DB_ENABLE.on(&core.windows).set(0);
     qm::PF_EN.on(&core.windows).set(0);
     core.windows.check()?;
+    if let Some(running) = running {
+        running.filters.clear(core)?;
+    }
     debug!("hardware stopped");
     Ok(())
 }

@@ -32,6 +32,17 @@ fn regpair(address: BusAddress) -> Regpair {
     }
 }
 
+/// Outer tag of a function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OuterTag {
+    /// Ethertype: 0x8100 or 0x88a8.
+    pub ethertype: u16,
+    /// VLAN.
+    pub vlan: u16,
+    /// Whether the tag's priority may be changed while the function runs.
+    pub follow_priority: bool,
+}
+
 /// What PF_START tells the firmware about this function.
 #[derive(Clone, Copy, Debug)]
 pub struct PfStart {
@@ -55,6 +66,8 @@ pub struct PfStart {
     pub vfs: u8,
     /// How frames are classified to functions: by outer tag or by MAC address.
     pub outer_tag_classification: bool,
+    /// Outer tag of all frames of the function, where it has one.
+    pub outer_tag: Option<OuterTag>,
     /// Whether functions of one port may send to each other inside the chip.
     pub switching_between_functions: bool,
 }
@@ -78,6 +91,11 @@ pub fn pf_start(start: &PfStart) -> PfStartRamrodData {
     data.allow_npar_tx_switching = u8::from(start.switching_between_functions);
     data.hsi_fp_ver.major_ver_arr = [FAST_PATH_INTERFACE.0, 0];
     data.hsi_fp_ver.minor_ver_arr = [FAST_PATH_INTERFACE.1, 0];
+    if let Some(tag) = start.outer_tag {
+        data.outer_tag_config.outer_tag.tpid = U16::new(tag.ethertype);
+        data.outer_tag_config.outer_tag.tci = U16::new(tag.vlan);
+        data.outer_tag_config.enable_stag_pri_change = u8::from(tag.follow_priority);
+    }
     data.outer_tag_config.pri_map_valid = 1;
     data.outer_tag_config.inner_to_outer_pri_map = [0, 1, 2, 3, 4, 5, 6, 7];
     data

@@ -35,6 +35,11 @@ fn pf_start_has_the_reference_offsets() {
         first_vf: 16,
         vfs: 8,
         outer_tag_classification: false,
+        outer_tag: Some(OuterTag {
+            ethertype: 0x88a8,
+            vlan: 0x123,
+            follow_priority: true,
+        }),
         switching_between_functions: true,
     });
     let bytes = data.as_bytes();
@@ -50,7 +55,7 @@ fn pf_start_has_the_reference_offsets() {
     assert_eq!(u16_at(bytes, 46), 0xf);
     assert_eq!(bytes[48..52], [2, 0, 1, 0]);
     assert_eq!(bytes[52..56], [11, 0, 3, 0]);
-    assert_eq!(bytes[56..64], [0, 1, 0, 0, 0, 0, 0, 0]);
+    assert_eq!(bytes[56..64], [1, 1, 0, 0, 0xa8, 0x88, 0x23, 0x01]);
     assert_eq!(bytes[64..72], [0, 1, 2, 3, 4, 5, 6, 7]);
     assert_eq!(bytes[72..], [0, 1, 0, 0, 0, 0, 0, 0]);
 }

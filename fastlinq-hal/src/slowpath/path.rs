@@ -3,6 +3,7 @@
 use core::fmt;
 use core::sync::atomic::{Ordering, fence};
 
+use fastlinq_pac::BusAddress;
 use fastlinq_pac::bar::igu::{self, Acknowledge, Interrupt};
 use fastlinq_pac::doorbell::Doorbell;
 use fastlinq_pac::words::StatusBlockWords;
@@ -145,6 +146,11 @@ impl<H: Host> SlowPath<H> {
     /// Connection of the slow-path queue.
     pub(crate) fn cid(&self) -> u16 {
         self.parts.cid
+    }
+
+    /// Bus address of the default status block.
+    pub(crate) fn status_block_address(&self) -> BusAddress {
+        self.parts.status_block.bus_address()
     }
 
     /// IGU number of the default status block.

@@ -37,7 +37,10 @@ pub fn image() -> Vec<u8> {
 }
 
 /// Brings an adapter from Reset to Up, by whatever inventory.
-pub fn up(adapter: ResetAdapter<ModelHost>, bytes: &[u8]) -> Result<AnyAdapter<ModelHost>, AnyFailed<ModelHost>> {
+pub fn up(
+    adapter: ResetAdapter<ModelHost>,
+    bytes: &[u8],
+) -> Result<AnyAdapter<ModelHost>, AnyFailed<ModelHost>> {
     let image = FirmwareImage::parse(bytes).expect("the image is good");
     let mut scratch = Box::new(Scratch::new());
     adapter.connect()?.populate()?.up(&image, &mut scratch)
