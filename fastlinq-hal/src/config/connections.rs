@@ -137,8 +137,8 @@ const fn task(bytes: u32) -> u32 {
     let in_page = page / bytes;
     let waste = page - in_page * bytes;
     in_page << cdu::segment0_params::T0_NUM_TIDS_IN_BLOCK.shift
-        | waste / 8 << cdu::segment0_params::T0_TID_BLOCK_WASTE.shift
-        | bytes / 8 << cdu::segment0_params::T0_TID_SIZE.shift
+        | (waste / 8) << cdu::segment0_params::T0_TID_BLOCK_WASTE.shift
+        | (bytes / 8) << cdu::segment0_params::T0_TID_SIZE.shift
 }
 
 /// Stores the CDU's parameters for the engine.

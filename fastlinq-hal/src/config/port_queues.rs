@@ -57,8 +57,9 @@ impl PortQueues {
         let share = u16::from(ports.max(1));
         let lines = (limits.pbf_command_lines / share).saturating_sub(LOOPBACK_LINES) / in_use;
         let usable = (limits.btb_blocks / share).saturating_sub(JUMBO_BLOCKS);
-        // The loopback queue counts as 0.7 of a class, but has a jumbo frame at least.
-        let part = usable * 10 / (in_use * 10 + 7);
+        // Drivers mean to count loopback as 0.7 of a class and give it a tenth of that; a jumbo frame it gets
+        // in any case.
+        let part = usable * 10 / (in_use * 10 + 7) / 10;
         let loopback_blocks = part.max(JUMBO_BLOCKS);
         Self {
             ports,
@@ -152,7 +153,7 @@ impl PortQueues {
 
 /// A virtual queue's initial credit of command lines.
 pub(super) fn line_credit(lines: u16) -> u32 {
-    u32::from(lines).saturating_sub(LINES_IN_FLIGHT) * 2 | LINE_SIGN
+    (u32::from(lines).saturating_sub(LINES_IN_FLIGHT) * 2) | LINE_SIGN
 }
 
 fn set_lines(runtime: &mut RuntimeWriter<'_>, queue: u16, lines: u16) -> Result<(), RuntimeError> {

@@ -39,6 +39,8 @@ pub(crate) struct FakeChip {
     pub(crate) writes: Vec<Write>,
     pub(crate) dma_commands: u32,
     pub(crate) gone: bool,
+    /// Accesses to BAR0 until the function is gone.
+    pub(crate) gone_after: Option<u32>,
     pub(crate) dma_works: bool,
     pub(crate) allocations: usize,
     pub(crate) allocation_budget: usize,
@@ -51,6 +53,15 @@ pub(crate) struct FakeChip {
 }
 
 impl FakeChip {
+    fn is_gone(&mut self) -> bool {
+        match &mut self.gone_after {
+            Some(0) => self.gone = true,
+            Some(left) => *left -= 1,
+            None => {}
+        }
+        self.gone
+    }
+
     fn read(&mut self, address: u32) -> u32 {
         if let Some(mut hook) = self.hook.take() {
             hook(address, None, &mut self.registers);
@@ -200,7 +211,7 @@ impl Bar for FakeBar {
 
     fn read32(&self, offset: usize) -> u32 {
         let mut chip = self.0.borrow_mut();
-        if chip.gone {
+        if chip.is_gone() {
             return u32::MAX;
         }
         match Self::window(&chip, offset) {
@@ -211,7 +222,7 @@ impl Bar for FakeBar {
 
     fn write32(&self, offset: usize, value: u32) {
         let mut chip = self.0.borrow_mut();
-        if chip.gone {
+        if chip.is_gone() {
             return;
         }
         match (Self::window(&chip, offset), offset) {
