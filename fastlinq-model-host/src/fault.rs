@@ -88,6 +88,14 @@ impl Faults {
         self.lock().plans.push(Plan::GoneFrom(read));
     }
 
+    /// The function falls off the bus now.
+    pub fn vanish(&self) {
+        let mut state = self.lock();
+        let next = state.reads;
+        state.gone = true;
+        state.plans.push(Plan::GoneFrom(next));
+    }
+
     /// Forgets all plans; the function is there again.
     pub fn clear(&self) {
         let mut state = self.lock();
@@ -200,5 +208,9 @@ mod tests {
         assert_eq!((faults.writes(), faults.lost_writes()), (3, 1));
         faults.clear();
         assert!(faults.on_write());
+        assert_eq!(faults.on_read(0, 0), None);
+        faults.vanish();
+        assert!(!faults.on_write());
+        assert_eq!(faults.on_read(0, 0), Some(u32::MAX));
     }
 }
