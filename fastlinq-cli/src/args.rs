@@ -67,6 +67,12 @@ pub(crate) struct ServeArgs {
     /// What port 0 is plugged into: responder (10.0.0.2, answers ARP, ping, UDP and TCP), loopback or none.
     #[arg(long, value_enum, default_value_t = WireArg::Responder)]
     pub(crate) wire: WireArg,
+
+    /// Record everything that the client does to the adapter, for `fastlinq trace`.
+    ///
+    /// Bulk data (firmware, tables) is kept as digests only, so a trace can be passed on.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) trace: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

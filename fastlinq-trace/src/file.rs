@@ -320,9 +320,6 @@ mod tests {
         ));
         let mut file = sample(1);
         file[8] = 9;
-        assert!(matches!(
-            Reader::new(&file[..]),
-            Err(ReadError::Version(9))
-        ));
+        assert!(matches!(Reader::new(&file[..]), Err(ReadError::Version(9))));
     }
 }

@@ -3,11 +3,17 @@
 
 mod error;
 pub mod file;
+mod follow;
+pub mod names;
+pub mod outcome;
 pub mod record;
 pub mod recorder;
 
 pub use error::{Malformed, ReadError};
 pub use file::{Header, Reader, Writer};
+pub use follow::{Call, Exchange, Follower, Whole};
+pub use names::structures::Field;
+pub use outcome::Outcome;
 pub use record::{Record, Timed, Words};
 pub use recorder::Recorder;
 

@@ -19,7 +19,7 @@ const KEPT_IN_FULL: [core::ops::Range<u32>; 5] = [
     0x10_0000..0x10_2000, // DORQ
     0x18_0000..0x18_8000, // IGU
     0x1c_0000..0x20_0000, // CAU
-    0x26_0000..0x27_0000, // PSWRQ2 with the ILT
+    0x24_0000..0x27_8000, // PSWRQ2 with the ILT
     0x2f_0000..0x30_0000, // QM
 ];
 /// Host pages that get a number of their own.

@@ -3,12 +3,15 @@
 mod pci_card;
 mod responder;
 
+use std::fs::File;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context, Result};
 use fastlinq_model::{CardConfig, Wire};
+use fastlinq_trace::{Header, Recorder};
 use fastlinq_vfio_user::Server;
 
 use crate::args::{ServeArgs, WireArg};
@@ -27,9 +30,17 @@ pub(crate) fn run(args: &ServeArgs) -> Result<ExitCode> {
         .ports(args.ports)
         .persona(persona);
     let wire = args.wire;
-    let mut device = PciCard::new(config, server.memory(), server.interrupts(), move || {
-        plug(wire)
-    });
+    let recorder = match &args.trace {
+        Some(path) => Some(record(path, args)?),
+        None => None,
+    };
+    let mut device = PciCard::new(
+        config,
+        server.memory(),
+        server.interrupts(),
+        move || plug(wire),
+        recorder.clone(),
+    );
     anstream::eprintln!(
         "software adapter ({:?}, {} port(s), persona {}) at {}",
         args.chip,
@@ -38,7 +49,19 @@ pub(crate) fn run(args: &ServeArgs) -> Result<ExitCode> {
         args.socket.display()
     );
     server.serve(&mut device, &stop)?;
+    if let Some(recorder) = recorder {
+        recorder.finish().context("the trace is incomplete")?;
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+fn record(path: &Path, args: &ServeArgs) -> Result<Recorder> {
+    let file = File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
+    let header = Header {
+        chip: args.chip.into(),
+        origin: format!("model serve, persona {}", args.persona),
+    };
+    Ok(Recorder::new(file, &header)?)
 }
 
 fn plug(wire: WireArg) -> Option<Box<dyn Wire>> {

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use fastlinq_model::config_space::{CONFIG_SPACE_SIZE, ConfigEffect, ConfigSpace};
 use fastlinq_model::{Bar, Card, CardConfig, HostMemory, Interrupts, Unmapped, Wire};
+use fastlinq_trace::Recorder;
 use fastlinq_vfio_user::{Device, DeviceShape, Errno, GuestMemory, InterruptLines, RegionShape};
 use log::{debug, warn};
 
@@ -49,6 +50,7 @@ pub(super) struct PciCard {
     memory: GuestMemory,
     interrupts: InterruptLines,
     plug: Plug,
+    recorder: Option<Recorder>,
     card: Card,
     space: ConfigSpace,
     vectors: u32,
@@ -62,9 +64,10 @@ impl PciCard {
         memory: GuestMemory,
         interrupts: InterruptLines,
         plug: impl Fn() -> Option<Box<dyn Wire>> + 'static,
+        recorder: Option<Recorder>,
     ) -> Self {
         let plug: Plug = Box::new(plug);
-        let card = power_up(&config, &memory, &interrupts, &plug);
+        let card = power_up(&config, &memory, &interrupts, &plug, recorder.as_ref());
         let identity = card
             .pci_config(FUNCTION)
             .expect("an adapter has a first function");
@@ -75,6 +78,7 @@ impl PciCard {
             memory,
             interrupts,
             plug,
+            recorder,
             card,
             space,
             vectors,
@@ -102,7 +106,12 @@ impl PciCard {
     fn configured(&mut self, effects: Vec<ConfigEffect>) {
         for effect in effects {
             match effect {
-                ConfigEffect::FunctionReset => self.card.flr(FUNCTION),
+                ConfigEffect::FunctionReset => {
+                    if let Some(recorder) = &self.recorder {
+                        recorder.mark("function level reset");
+                    }
+                    self.card.flr(FUNCTION);
+                }
                 ConfigEffect::BusMaster(allowed) => self.card.set_bus_master(FUNCTION, allowed),
                 ConfigEffect::Msix { masked, .. } => self.card.set_msix_mask(FUNCTION, masked),
                 ConfigEffect::IntxDisabled(_) | ConfigEffect::PowerState(_) => {}
@@ -116,6 +125,7 @@ fn power_up(
     memory: &GuestMemory,
     interrupts: &InterruptLines,
     plug: &Plug,
+    recorder: Option<&Recorder>,
 ) -> Card {
     let mut card = Card::new(
         config.clone(),
@@ -124,6 +134,10 @@ fn power_up(
     );
     if let Some(wire) = plug() {
         card.set_wire(0, wire);
+    }
+    if let Some(recorder) = recorder {
+        recorder.mark("power-up");
+        card.set_observer(Some(recorder.observer()));
     }
     card
 }
@@ -199,7 +213,13 @@ impl Device for PciCard {
 
     fn reset(&mut self) {
         self.report_violations();
-        self.card = power_up(&self.template, &self.memory, &self.interrupts, &self.plug);
+        self.card = power_up(
+            &self.template,
+            &self.memory,
+            &self.interrupts,
+            &self.plug,
+            self.recorder.as_ref(),
+        );
         self.space.reset();
         self.started = Instant::now();
         self.violations = 0;

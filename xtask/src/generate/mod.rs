@@ -3,6 +3,7 @@
 mod codes;
 mod description;
 mod layouts;
+mod names;
 mod reflection;
 mod registers;
 mod text;
@@ -21,7 +22,7 @@ pub(crate) type Failure = String;
 pub(crate) type Files = BTreeMap<PathBuf, String>;
 
 /// Directories that hold nothing but generated files.
-const OWNED: [&str; 2] = ["src/generated", "tests/oracle/reflection"];
+const OWNED: [&str; 3] = ["src/generated", "tests/oracle/reflection", names::DIRECTORY];
 
 /// Everything read from `descriptions/`.
 pub(crate) struct Descriptions {
@@ -134,6 +135,7 @@ fn build(root: &Path) -> Result<Files, Failure> {
     layouts::emit(&descriptions, &mut files)?;
     codes::emit(&descriptions, &mut files)?;
     versions::emit(&descriptions, &mut files)?;
+    names::emit(&descriptions, &mut files);
     reflection::emit(&descriptions, &mut files)?;
     text::emit_modules(&mut files);
     for (path, text) in &mut files {
