@@ -104,11 +104,8 @@ fn storm_variable(storm: Storm, ram: &str, offset: u32) -> Option<Place> {
             let step = u32::from(iro.steps[0]);
             let inside = offset.checked_sub(iro.base)?;
             let size = u32::from(iro.size).max(1);
-            let (element, rest) = if step == 0 {
-                (0, inside)
-            } else {
-                (inside / step, inside % step)
-            };
+            let element = inside.checked_div(step).unwrap_or(0);
+            let rest = inside - element * step;
             // Elements are per function, queue or status block: none has more.
             (rest < size && element < 512).then(|| Place {
                 block: format!("{ram} RAM"),
