@@ -286,3 +286,34 @@ fn random_damage_never_panics() {
     }
     assert!(refused > 0, "some damage is seen by the parser");
 }
+
+#[test]
+fn programs_that_write_without_end_are_refused() {
+    let with = |times: u32| {
+        let mut builder = ImageBuilder::new([8, 59, 1, 0], 7);
+        builder.phase(0, None, |image| {
+            for _ in 0..times {
+                image.zeros(0, 8 << 20 >> 1, false);
+            }
+        });
+        FirmwareImage::parse(&builder.build()).map(drop)
+    };
+    assert_eq!(with(8), Ok(()));
+    assert!(matches!(with(9), Err(FirmwareError::TooManyWrites { .. })));
+}
+
+#[test]
+fn a_pattern_of_nothing_is_refused() {
+    let mut builder = ImageBuilder::new([8, 59, 1, 0], 7);
+    builder.phase(0, None, |image| {
+        image.pattern(0x500, &[0x5a5a_1234], 3, false);
+    });
+    let mut bytes = builder.build();
+    let header = [0x12, 3, 0, 0, 0x34, 0x12, 0x5a, 0x5a];
+    let at = bytes.windows(8).position(|window| window == header);
+    bytes[at.expect("the pattern's header")] = 2;
+    assert!(matches!(
+        FirmwareImage::parse(&bytes),
+        Err(FirmwareError::BadArray { .. })
+    ));
+}

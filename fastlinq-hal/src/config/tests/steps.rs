@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use fastlinq_model::firmware_image::synthetic_image;
 use fastlinq_pac::init_file::Phase;
 use fastlinq_pac::registers::{ccfc, cdu, igu, nig, pglue_b, prs, pswrq2, qm, xsdm};
-use fastlinq_pac::versions::{IroId, Storm};
+use fastlinq_pac::versions::{IroId, Layout, Storm};
 
 use super::*;
 use crate::access::AccessError;
@@ -43,6 +43,7 @@ struct Up {
     host: FakeHost,
     core: Core<FakeHost>,
     plan: Plan,
+    layout: &'static Layout,
     memory: Option<FunctionMemory<crate::init::fake::FakeRegion>>,
 }
 
@@ -77,6 +78,7 @@ impl Up {
             host,
             core,
             plan,
+            layout: image.layout().expect("known"),
             memory: Some(memory),
         }
     }
@@ -101,12 +103,15 @@ fn check(up: &mut Up) {
     let pq = plan.loopback_pq();
     let map = qm::TXPQMAP.element_address(pq.into());
     assert_eq!(host.get(map), plan.queues.pqs()[4].map_word());
-    let info = V8_59_1.iro(IroId::XSTORM_PQ_INFO).expect("known");
+    let info = up.layout.iro(IroId::XSTORM_PQ_INFO).expect("known");
     assert_eq!(
         host.get(info.internal_ram_address(pq.into(), 0)),
         plan.queues.pqs()[4].info_word(plan.identity.rel_pf, plan.identity.port)
     );
-    let overlay = V8_59_1.iro(IroId::TSTORM_OVERLAY_BUF_ADDR).expect("known");
+    let overlay = up
+        .layout
+        .iro(IroId::TSTORM_OVERLAY_BUF_ADDR)
+        .expect("known");
     let slot = overlay
         .internal_ram_address(0, 0)
         .offset(8 * u32::from(plan.identity.rel_pf));
@@ -171,18 +176,27 @@ fn the_synthetic_firmware_initialises_a_function() {
     all_chips(&synthetic_image());
 }
 
-#[test]
-fn the_genuine_firmware_initialises_a_function() {
-    let name = "qed_init_values_zipped-8.59.1.0.bin";
+fn genuine(version: &str) {
+    let name = std::format!("qed_init_values_zipped-{version}.bin");
     let own = std::env::var_os("FASTLINQ_FIRMWARE_DIR").map(PathBuf::from);
     let mut folders = own
         .into_iter()
         .chain(["/lib/firmware/qed", "/usr/lib/firmware/qed"].map(PathBuf::from));
-    let Some(bytes) = folders.find_map(|folder| std::fs::read(folder.join(name)).ok()) else {
-        std::eprintln!("SKIPPED: no genuine firmware 8.59.1.0 on this machine");
+    let Some(bytes) = folders.find_map(|folder| std::fs::read(folder.join(&name)).ok()) else {
+        std::eprintln!("SKIPPED: no genuine firmware {version} on this machine");
         return;
     };
     all_chips(&bytes);
+}
+
+#[test]
+fn the_genuine_firmware_8_59_1_0_initialises_a_function() {
+    genuine("8.59.1.0");
+}
+
+#[test]
+fn the_genuine_firmware_8_42_2_0_initialises_a_function() {
+    genuine("8.42.2.0");
 }
 
 #[test]
