@@ -38,6 +38,26 @@ pub trait HostMemory: Send {
     ///
     /// [`Unmapped`] when any byte of the range is not mapped; nothing is then written.
     fn write(&mut self, address: u64, data: &[u8]) -> Result<(), Unmapped>;
+
+    /// Like [`read`](Self::read), by PCI function `function`: a host with an IOMMU maps memory for each function apart.
+    ///
+    /// # Errors
+    ///
+    /// As `read`.
+    fn read_by(&mut self, function: u8, address: u64, out: &mut [u8]) -> Result<(), Unmapped> {
+        let _ = function;
+        self.read(address, out)
+    }
+
+    /// Like [`write`](Self::write), by PCI function `function`.
+    ///
+    /// # Errors
+    ///
+    /// As `write`.
+    fn write_by(&mut self, function: u8, address: u64, data: &[u8]) -> Result<(), Unmapped> {
+        let _ = function;
+        self.write(address, data)
+    }
 }
 
 /// Where the adapter delivers interrupts.

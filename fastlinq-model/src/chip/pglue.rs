@@ -74,7 +74,8 @@ impl Engine {
         }
         outside.counters.dma_reads += 1;
         outside.counters.dma_read_bytes += out.len() as u64;
-        if outside.memory.read(address, out).is_err() {
+        let requester = self.shape.absolute(function.pf);
+        if outside.memory.read_by(requester, address, out).is_err() {
             let kind = ViolationKind::UnmappedRead {
                 address,
                 len: out.len(),
@@ -115,7 +116,8 @@ impl Engine {
             write: true,
             cause,
         });
-        if outside.memory.write(address, data).is_err() {
+        let requester = self.shape.absolute(function.pf);
+        if outside.memory.write_by(requester, address, data).is_err() {
             let kind = ViolationKind::UnmappedWrite {
                 address,
                 len: data.len(),
