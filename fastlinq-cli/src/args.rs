@@ -48,9 +48,11 @@ pub(crate) enum ModelCommand {
 
 #[derive(Debug, Args)]
 pub(crate) struct ServeArgs {
-    /// Where to listen. A socket that nobody serves any more is replaced.
-    #[arg(long, value_name = "PATH")]
-    pub(crate) socket: PathBuf,
+    /// Where to listen; given again, the next PCI function has its own socket there.
+    ///
+    /// A socket that nobody serves any more is replaced.
+    #[arg(long = "socket", value_name = "PATH", required = true)]
+    pub(crate) sockets: Vec<PathBuf>,
 
     /// Management firmware that the adapter plays; see `fastlinq personas`.
     #[arg(long, default_value = "modern", value_name = "NAME")]
@@ -64,9 +66,26 @@ pub(crate) struct ServeArgs {
     #[arg(long, default_value_t = 1, value_parser = parse_ports, value_name = "N")]
     pub(crate) ports: u8,
 
-    /// What port 0 is plugged into: responder (10.0.0.2, answers ARP, ping, UDP and TCP), loopback or none.
-    #[arg(long, value_enum, default_value_t = WireArg::Responder)]
-    pub(crate) wire: WireArg,
+    /// PCI functions; those without a socket exist, but nobody can use them. Default: as many as sockets.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=16))]
+    pub(crate) functions: Option<u8>,
+
+    /// What a port is plugged into; given again, the next port. Ports beyond the last have the responder.
+    ///
+    /// responder: a host that answers ARP, ping, UDP and TCP at 10.0.0.2/24 and fd00::2/64, and on VLAN n at 10.n.0.2/24.
+    /// loopback: every frame comes back. none: a link without a partner that speaks. patch: this port and its neighbour
+    /// (0 and 1, 2 and 3) are connected to each other. tap:NAME: a TAP interface of this machine. cable:PATH: another
+    /// process with the same PATH. pcap:FILE: plays a capture at its own pace, from the first frame that the port sends.
+    #[arg(long = "wire", value_name = "WIRE")]
+    pub(crate) wires: Vec<WireArg>,
+
+    /// Record what passes port 0 to this capture file; port n to FILE.n.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) capture: Option<PathBuf>,
+
+    /// Take commands (link PORT up|down, inject, counters, violations, timing) at this socket, a line each.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) control: Option<PathBuf>,
 
     /// Record everything that the client does to the adapter, for `fastlinq trace`.
     ///
@@ -75,14 +94,43 @@ pub(crate) struct ServeArgs {
     pub(crate) trace: Option<PathBuf>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+/// What a port is plugged into.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum WireArg {
-    /// A host that needs no privileges: 10.0.0.2/24, fd00::2/64.
     Responder,
-    /// Every frame comes back.
     Loopback,
-    /// Link without a partner that speaks.
     None,
+    Patch,
+    Tap(String),
+    Cable(PathBuf),
+    Pcap(PathBuf),
+}
+
+impl std::str::FromStr for WireArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let argument = |value: &str, what| {
+            if value.is_empty() {
+                Err(format!("{text} lacks {what}"))
+            } else {
+                Ok(value.to_owned())
+            }
+        };
+        match text.split_once(':') {
+            None => match text {
+                "responder" => Ok(Self::Responder),
+                "loopback" => Ok(Self::Loopback),
+                "none" => Ok(Self::None),
+                "patch" => Ok(Self::Patch),
+                _ => Err("wires are responder, loopback, none, patch, tap:NAME, cable:PATH and pcap:FILE".into()),
+            },
+            Some(("tap", name)) => Ok(Self::Tap(argument(name, "the name of an interface")?)),
+            Some(("cable", path)) => Ok(Self::Cable(argument(path, "a path")?.into())),
+            Some(("pcap", path)) => Ok(Self::Pcap(argument(path, "a file")?.into())),
+            Some((kind, _)) => Err(format!("there is no kind of wire {kind}")),
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

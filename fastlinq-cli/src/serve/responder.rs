@@ -3,24 +3,26 @@
 //! The stack is smoltcp with software checksums on both sides, so every checksum that the adapter inserts
 //! is verified here, and every one that it verifies was computed here.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Instant as HostInstant;
 
 use fastlinq_model::Wire;
 use smoltcp::iface::{Config, Interface, SocketHandle, SocketSet};
 use smoltcp::phy::{Device, DeviceCapabilities, Medium, RxToken, TxToken};
 use smoltcp::socket::{tcp, udp};
-use smoltcp::time::Instant;
-use smoltcp::wire::{EthernetAddress, HardwareAddress, IpAddress, IpCidr, Ipv6Address};
+use smoltcp::time::{Duration, Instant};
+use smoltcp::wire::{
+    EthernetAddress, HardwareAddress, IpAddress, IpCidr, Ipv4Address, Ipv6Address,
+};
 
 /// Ports of the services, those that the classic services have.
 const ECHO: u16 = 7;
 const DISCARD: u16 = 9;
 const CHARGEN: u16 = 19;
+/// A datagram with a group's address and a port (network order) is sent on to that group.
+const MULTICAST: u16 = 20;
 
 const MAC: EthernetAddress = EthernetAddress([0x02, 0, 0, 0, 0, 0x02]);
-const IPV4: IpAddress = IpAddress::v4(10, 0, 0, 2);
-const IPV6: IpAddress = IpAddress::Ipv6(Ipv6Address::new(0xfd00, 0, 0, 0, 0, 0, 0, 2));
 const LINK_LOCAL: IpAddress = IpAddress::Ipv6(Ipv6Address::new(0xfe80, 0, 0, 0, 0, 0, 0, 2));
 /// Largest IP packet.
 const MTU: usize = 9600;
@@ -30,6 +32,10 @@ const QUEUE: usize = 1024;
 const SOCKET_BUFFER: usize = 256 << 10;
 /// Connections that each TCP service can hold at a time.
 const BACKLOG: usize = 4;
+/// A connection whose other end says nothing for so long is given up.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// VLANs that get an answer at a time.
+const VLANS: usize = 8;
 
 /// Frames between the adapter and the stack.
 #[derive(Debug, Default)]
@@ -100,40 +106,62 @@ impl Service {
     }
 }
 
-/// The other end of the cable: 10.0.0.2/24, fd00::2/64 and fe80::2/64.
-pub(crate) struct Responder {
+/// A TCP socket with its service and, for a source, the place in the stream.
+struct Server {
+    service: Service,
+    socket: SocketHandle,
+    position: u8,
+}
+
+/// A host in one network: the untagged one, or a VLAN.
+struct Host {
     queues: Queues,
     interface: Interface,
     sockets: SocketSet<'static>,
-    udp: SocketHandle,
-    tcp: Vec<(Service, SocketHandle)>,
+    echo: SocketHandle,
+    multicast: SocketHandle,
+    tcp: Vec<Server>,
     started: HostInstant,
 }
 
-impl Responder {
-    pub(crate) fn new() -> Self {
+impl Host {
+    /// Addresses 10.n.0.2/24, fd00:n::2/64 and fe80::2/64, n being the low byte of the VLAN id.
+    fn new(vlan: u16) -> Self {
         let mut queues = Queues::default();
         let mut config = Config::new(HardwareAddress::Ethernet(MAC));
         config.random_seed = 0x5eed;
         let mut interface = Interface::new(config, &mut queues, Instant::ZERO);
+        let network = vlan & 0xff;
+        let ipv4 = IpAddress::v4(10, network as u8, 0, 2);
+        let ipv6 = IpAddress::Ipv6(Ipv6Address::new(0xfd00, network, 0, 0, 0, 0, 0, 2));
         interface.update_ip_addrs(|addresses| {
-            for (address, prefix) in [(IPV4, 24), (IPV6, 64), (LINK_LOCAL, 64)] {
+            for (address, prefix) in [(ipv4, 24), (ipv6, 64), (LINK_LOCAL, 64)] {
                 // Three addresses always fit: smoltcp is built with room for more.
                 let _ = addresses.push(IpCidr::new(address, prefix));
             }
         });
+        // Multicast goes out without a route; smoltcp asks for one all the same.
+        let _ = interface
+            .routes_mut()
+            .add_default_ipv4_route(Ipv4Address::new(10, network as u8, 0, 1));
         let mut sockets = SocketSet::new(Vec::new());
-        let udp = sockets.add(udp_echo());
+        let echo = sockets.add(udp_socket());
+        let multicast = sockets.add(udp_socket());
         let tcp = Service::ALL
             .into_iter()
             .flat_map(|service| std::iter::repeat_n(service, BACKLOG))
-            .map(|service| (service, sockets.add(tcp_socket())))
+            .map(|service| Server {
+                service,
+                socket: sockets.add(tcp_socket()),
+                position: 0,
+            })
             .collect();
         Self {
             queues,
             interface,
             sockets,
-            udp,
+            echo,
+            multicast,
             tcp,
             started: HostInstant::now(),
         }
@@ -143,39 +171,22 @@ impl Responder {
         let now = Instant::from_micros(self.started.elapsed().as_micros() as i64);
         self.interface
             .poll(now, &mut self.queues, &mut self.sockets);
-        self.serve_udp();
-        for index in 0..self.tcp.len() {
-            let (service, handle) = self.tcp[index];
-            serve_tcp(service, self.sockets.get_mut(handle));
+        serve_echo(self.sockets.get_mut(self.echo));
+        serve_multicast(self.sockets.get_mut(self.multicast));
+        for server in &mut self.tcp {
+            serve_tcp(server, self.sockets.get_mut(server.socket));
         }
         self.interface
             .poll(now, &mut self.queues, &mut self.sockets);
     }
 
-    fn serve_udp(&mut self) {
-        let socket = self.sockets.get_mut::<udp::Socket<'_>>(self.udp);
-        if !socket.is_open() && socket.bind(ECHO).is_err() {
-            return;
-        }
-        while socket.can_send() {
-            let Ok((data, from)) = socket.recv().map(|(data, from)| (data.to_vec(), from)) else {
-                return;
-            };
-            if socket.send_slice(&data, from.endpoint).is_err() {
-                return;
-            }
-        }
-    }
-}
-
-impl Wire for Responder {
-    fn transmit(&mut self, frame: &[u8]) {
+    fn take(&mut self, frame: Vec<u8>) {
         if self.queues.to_stack.len() < QUEUE {
-            self.queues.to_stack.push_back(frame.to_vec());
+            self.queues.to_stack.push_back(frame);
         }
     }
 
-    fn receive(&mut self) -> Option<Vec<u8>> {
+    fn give(&mut self) -> Option<Vec<u8>> {
         if self.queues.to_adapter.is_empty() {
             self.poll();
         }
@@ -183,7 +194,96 @@ impl Wire for Responder {
     }
 }
 
-fn udp_echo() -> udp::Socket<'static> {
+fn serve_echo(socket: &mut udp::Socket<'static>) {
+    if !socket.is_open() && socket.bind(ECHO).is_err() {
+        return;
+    }
+    while socket.can_send() {
+        let Ok((data, from)) = socket.recv().map(|(data, from)| (data.to_vec(), from)) else {
+            return;
+        };
+        if socket.send_slice(&data, from.endpoint).is_err() {
+            return;
+        }
+    }
+}
+
+fn serve_multicast(socket: &mut udp::Socket<'static>) {
+    if !socket.is_open() && socket.bind(MULTICAST).is_err() {
+        return;
+    }
+    while socket.can_send() {
+        let Ok(data) = socket.recv().map(|(data, _)| data.to_vec()) else {
+            return;
+        };
+        if let [a, b, c, d, high, low] = data[..] {
+            let group = IpAddress::v4(a, b, c, d);
+            if group.is_multicast() {
+                // A port of 0 is refused, which is answer enough.
+                let _ = socket.send_slice(&data, (group, u16::from_be_bytes([high, low])));
+            }
+        }
+    }
+}
+
+/// The other end of the cable: a host in the untagged network and one in each VLAN from which a frame comes.
+pub(crate) struct Responder {
+    untagged: Host,
+    vlans: BTreeMap<u16, Host>,
+}
+
+const TAG: [u8; 2] = [0x81, 0x00];
+const ADDRESSES: usize = 12;
+
+/// Takes the 802.1Q tag out of a frame: VLAN id and the frame without it. Priority tags count as none.
+fn untag(frame: &[u8]) -> (u16, Vec<u8>) {
+    match frame.get(ADDRESSES..ADDRESSES + 4) {
+        Some(&[high, low, priority, id]) if [high, low] == TAG => {
+            let mut plain = frame[..ADDRESSES].to_vec();
+            plain.extend_from_slice(&frame[ADDRESSES + 4..]);
+            (u16::from_be_bytes([priority & 0x0f, id]), plain)
+        }
+        _ => (0, frame.to_vec()),
+    }
+}
+
+fn tag(vlan: u16, mut frame: Vec<u8>) -> Vec<u8> {
+    let at = ADDRESSES.min(frame.len());
+    let [priority, id] = vlan.to_be_bytes();
+    frame.splice(at..at, [TAG[0], TAG[1], priority, id]);
+    frame
+}
+
+impl Responder {
+    pub(crate) fn new() -> Self {
+        Self {
+            untagged: Host::new(0),
+            vlans: BTreeMap::new(),
+        }
+    }
+}
+
+impl Wire for Responder {
+    fn transmit(&mut self, frame: &[u8]) {
+        let (vlan, frame) = untag(frame);
+        if vlan == 0 {
+            self.untagged.take(frame);
+        } else if self.vlans.len() < VLANS || self.vlans.contains_key(&vlan) {
+            let host = self.vlans.entry(vlan).or_insert_with(|| Host::new(vlan));
+            host.take(frame);
+        }
+    }
+
+    fn receive(&mut self) -> Option<Vec<u8>> {
+        self.untagged.give().or_else(|| {
+            self.vlans
+                .iter_mut()
+                .find_map(|(&vlan, host)| host.give().map(|frame| tag(vlan, frame)))
+        })
+    }
+}
+
+fn udp_socket() -> udp::Socket<'static> {
     let buffer = || {
         udp::PacketBuffer::new(
             vec![udp::PacketMetadata::EMPTY; 256],
@@ -195,19 +295,25 @@ fn udp_echo() -> udp::Socket<'static> {
 
 fn tcp_socket() -> tcp::Socket<'static> {
     let buffer = || tcp::SocketBuffer::new(vec![0; SOCKET_BUFFER]);
-    tcp::Socket::new(buffer(), buffer())
+    let mut socket = tcp::Socket::new(buffer(), buffer());
+    socket.set_timeout(Some(PATIENCE));
+    socket.set_keep_alive(Some(PATIENCE / 4));
+    socket
 }
 
-fn serve_tcp(service: Service, socket: &mut tcp::Socket<'static>) {
-    if !socket.is_open() && socket.listen(service.port()).is_err() {
-        return;
+fn serve_tcp(server: &mut Server, socket: &mut tcp::Socket<'static>) {
+    if !socket.is_open() {
+        server.position = 0;
+        if socket.listen(server.service.port()).is_err() {
+            return;
+        }
     }
-    match service {
+    match server.service {
         Service::Echo => echo(socket),
         Service::Discard => {
             while matches!(socket.recv(|data| (data.len(), data.len())), Ok(1..)) {}
         }
-        Service::Source => source(socket),
+        Service::Source => source(socket, &mut server.position),
     }
     if socket.may_send() && !socket.may_recv() && socket.recv_queue() == 0 {
         socket.close();
@@ -230,11 +336,12 @@ fn echo(socket: &mut tcp::Socket<'static>) {
 }
 
 /// Sends an endless counting pattern, so that the receiver can check every byte.
-fn source(socket: &mut tcp::Socket<'static>) {
+fn source(socket: &mut tcp::Socket<'static>, position: &mut u8) {
     while socket.can_send() {
         let sent = socket.send(|buffer| {
-            for (index, byte) in buffer.iter_mut().enumerate() {
-                *byte = index as u8;
+            for byte in buffer.iter_mut() {
+                *byte = *position;
+                *position = position.wrapping_add(1);
             }
             (buffer.len(), buffer.len())
         });
@@ -269,6 +376,24 @@ mod tests {
         for _ in 0..QUEUE * 2 {
             responder.transmit(&[0; 60]);
         }
-        assert_eq!(responder.queues.to_stack.len(), QUEUE);
+        assert_eq!(responder.untagged.queues.to_stack.len(), QUEUE);
+    }
+
+    #[test]
+    fn a_tagged_request_gets_a_tagged_answer_and_vlans_are_bounded() {
+        let mut responder = Responder::new();
+        let mut request = vec![0xff; 6];
+        request.extend_from_slice(&[0x02, 0, 0, 0, 0, 1, 0x81, 0, 0xe0, 5, 0x08, 0x06]);
+        request.extend_from_slice(&[0, 1, 8, 0, 6, 4, 0, 1]);
+        request.extend_from_slice(&[0x02, 0, 0, 0, 0, 1, 10, 5, 0, 1]);
+        request.extend_from_slice(&[0, 0, 0, 0, 0, 0, 10, 5, 0, 2]);
+        responder.transmit(&request);
+        let answer = responder.receive().expect("an answer");
+        assert_eq!(answer[12..18], [0x81, 0, 0, 5, 0x08, 0x06]);
+        for vlan in 0..200 {
+            request[15] = vlan;
+            responder.transmit(&request);
+        }
+        assert_eq!(responder.vlans.len(), VLANS);
     }
 }
