@@ -1,0 +1,81 @@
+# Two ports, a vIOMMU, and management firmwares that deviate.
+
+second() { nics | sed -n 2p; }
+
+# Two ports with a cable between them, each in a network of its own.
+case_two_ports() {
+  load
+  until_true 60 test -n "$(second)" || fail 'no second interface'
+  number=1
+  for name in $(nics); do
+    ip netns add side$number
+    ip link set "$name" netns side$number
+    ip -n side$number link set lo up
+    ip -n side$number link set "$name" up
+    ip -n side$number addr add "10.9.0.$number/24" dev "$name"
+    number=$((number + 1))
+  done
+  [ "$(ip netns exec side1 ls /sys/class/net >/dev/null; echo ok)" = ok ]
+  until_true 30 ip netns exec side1 ping -c 1 -W 1 10.9.0.2 >/dev/null || fail 'the ports do not reach each other'
+  ip netns exec side1 ping -c 5 -i 0.1 -s 1400 10.9.0.2 | grep -q ' 0% packet loss'
+}
+
+case_iperf() {
+  ip netns exec side2 iperf3 --server --daemon --pidfile /tmp/iperf.pid
+  sleep 1
+  for direction in '' --reverse; do
+    ip netns exec side1 timeout 120 iperf3 --client 10.9.0.2 --time 5 --format m $direction >/tmp/iperf || {
+      cat /tmp/iperf
+      fail "iperf3 $direction"
+    }
+    grep -E 'sender|receiver' /tmp/iperf
+    echo "@measure iperf3-mbit-per-second${direction} $(awk '/receiver/ {print $(NF - 2)}' /tmp/iperf)"
+  done
+  ip netns exec side1 timeout 120 iperf3 --client 10.9.0.2 --udp --bitrate 10M --time 3 --format m >/tmp/iperf
+  grep -E 'sender|receiver' /tmp/iperf
+  kill "$(tr -d '\0' </tmp/iperf.pid)"
+}
+
+case_iommu() {
+  dmesg | grep -q 'DMAR: IOMMU enabled\|Intel(R) Virtualization Technology for Directed I/O' || fail 'no IOMMU'
+  ready
+  [ -e "/sys/class/net/$NIC/device/iommu_group" ] || fail 'the adapter is in no IOMMU group'
+  reachable
+}
+
+# The adapters of this boot play, by their PCI addresses, the personas that conformance/run gave them.
+persona_address() { adapters | sed -n "${1}p"; }
+bound() { [ -d "/sys/bus/pci/drivers/qede/$1" ]; }
+
+case_personas() {
+  log_may_say '^\[qed_mcp_nvm_info_populate:[0-9]+\(\)\]Failed getting number of images$'
+  log_may_say '^\[qed_hw_prepare_single:[0-9]+\(\)\]Failed to populate nvm info shadow$'
+  log_may_say '^\[qed_probe:[0-9]+\(\)\]hw prepare failed$'
+  log_may_say 'DRV_MSG_CODE_BIST_TEST is not supported'
+  load
+  [ "$(adapters | wc -l)" -eq 4 ] || fail 'not four adapters'
+  until_true 90 test "$(nics | wc -l)" -ge 3
+  dmesg | grep -E 'qed|qede'
+  bound "$(persona_address 1)" || fail 'bist-unsupported does not probe'
+  bound "$(persona_address 2)" || fail 'bist-unsupported-nonzero does not probe'
+  bound "$(persona_address 3)" || fail 'zero-images does not probe'
+  ! bound "$(persona_address 4)" || fail 'bist-error probes'
+  [ "$(dmesg | grep -c 'Failed getting number of images')" -eq 2 ] || fail 'zero-images and bist-error must say so'
+  [ "$(dmesg | grep -c 'Failed to populate nvm info shadow')" -eq 1 ]
+  [ "$(dmesg | grep -c 'hw prepare failed')" -eq 1 ]
+}
+
+# Each of the three that probed carries traffic, and what reading an NVM image does on each is shown.
+case_personas_work() {
+  log_may_say '^\[qed_'
+  for name in $(nics); do
+    ip link set "$name" up
+    until_true 30 has_carrier "$name" || fail "no carrier on $name"
+    ip addr add 10.0.0.1/24 dev "$name"
+    reachable
+    ethtool -t "$name" online >/tmp/selftest 2>&1
+    echo "self-test of $name: $(grep -E 'result|nvram' /tmp/selftest | tr '\n' ' ')"
+    ip addr flush dev "$name"
+    ip link set "$name" down
+  done
+}
