@@ -21,7 +21,7 @@ use crate::core_state::Core;
 use crate::firmware::FirmwareImage;
 use crate::host::Host;
 use crate::init::{FailedPolls, PhaseReport, Scratch};
-use crate::log::{debug, info, warning};
+use crate::log::{Shown, debug, info, warning};
 use crate::mfw::load::{LoadError, LoadPhase, LoadRequest};
 use crate::mfw::notify::{self, DriverState, SwitchMode};
 use crate::mfw::nvm_config::MultiFunctionMode;
@@ -120,7 +120,7 @@ impl<H: Host> Inner<H> {
         if let (true, Some(address)) = (plan.classifies_by_mac(), self.config.mac_address.or(given))
         {
             if let Err(error) = running.filters.add(core, address) {
-                warning!("the port's MAC filter was not set: {}", error);
+                warning!("the port's MAC filter was not set: {}", Shown(&error));
             }
         }
         running.attentions.enable(&core.windows);
@@ -288,7 +288,7 @@ impl<H: Host> Inner<H> {
         let _ = notify::data_center_bridging(core)?;
         if let Err(error) = tell(core, layout, self.config.mtu, self.config.mac_address) {
             // Known drivers go on, too.
-            warning!("a notification has no answer: {}", error);
+            warning!("a notification has no answer: {}", Shown(&error));
         }
         core.windows.check()?;
         info!("up");
@@ -344,7 +344,7 @@ fn initialize<H: Host>(
 /// Logs what the chip did not do in time; known drivers go on.
 fn report(phase: &PhaseReport) {
     for failure in &phase.failures {
-        warning!("init program: {}", failure);
+        warning!("init program: {}", Shown(failure));
     }
     debug!(
         "init program: {} operations, {} dwords by window, {} by DMA, {} failed polls",

@@ -106,7 +106,7 @@ fn engine(image: &mut ImageBuilder) {
     start_and_poll(image, 0x2f_5d7c, 1, 0x2f_5d80, 1);
     image.read(0x2c_0010, Poll::Equal, 1);
     start_and_poll(image, 0x34_0004, 3, 0x34_0008, 3);
-    image.read(0x1f_0008, Poll::Equal, 1);
+    start_and_poll(image, 0x1f_0004, 1, 0x1f_0008, 1);
     storms(image);
     start_and_poll(image, 0x23_8804, 1, 0x23_8804, 0);
     start_and_poll(image, 0xdb_0004, 3, 0xdb_0008, 3);
