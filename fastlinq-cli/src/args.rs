@@ -22,6 +22,17 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Bring the adapter from reset to Up and down again, reporting each state.
+    ///
+    /// Exit code 0: it was Up and is down again. 1: a layer failed; which one is said in one
+    /// sentence, followed by every exchange with the management firmware. 2: the command line or a
+    /// file is wrong.
+    Up(UpArgs),
+    /// Send every frame of a capture through transmit, wire and receive, and compare.
+    ///
+    /// Exit code 0: every frame came back byte for byte and in order. 1: it did not. 2: the command
+    /// line or the capture is wrong.
+    Loop(LoopArgs),
     /// Inspect and validate a storm-firmware (init-values) file.
     ///
     /// Prints versions and sections and, for each set of modes and each phase, how many operations
@@ -139,6 +150,70 @@ pub(crate) enum ChipArg {
     K2,
     /// QL45000 series.
     Bb,
+}
+
+/// Which adapter, and which storm firmware to load into it.
+#[derive(Debug, Args)]
+pub(crate) struct AdapterArgs {
+    /// Management firmware that the software adapter plays; see `fastlinq personas`.
+    #[arg(long, default_value = "modern", value_name = "NAME")]
+    pub(crate) persona: String,
+
+    /// Chip of the software adapter.
+    #[arg(long, value_enum, default_value_t = ChipArg::K2)]
+    pub(crate) chip: ChipArg,
+
+    /// Ports of the software adapter: 1, 2 or 4.
+    #[arg(long, default_value_t = 2, value_parser = parse_ports, value_name = "N")]
+    pub(crate) ports: u8,
+
+    /// Storm-firmware file; `synthetic` for the image that the project builds.
+    ///
+    /// Without it the genuine 8.59.1.0 file is used where it is installed (Debian package
+    /// firmware-qlogic), the synthetic image elsewhere. FASTLINQ_FIRMWARE_DIR names another folder
+    /// to look in.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) firmware: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct UpArgs {
+    #[command(flatten)]
+    pub(crate) adapter: AdapterArgs,
+
+    /// How many times to go up and down.
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) cycles: u32,
+
+    /// Stop instead of going on without an inventory when the firmware refuses it.
+    #[arg(long)]
+    pub(crate) strict: bool,
+
+    /// Print the report as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LoopArgs {
+    /// Capture (pcap or pcapng, Ethernet).
+    #[arg(value_name = "FILE")]
+    pub(crate) capture: PathBuf,
+
+    #[command(flatten)]
+    pub(crate) adapter: AdapterArgs,
+
+    /// Frames handed over at a time.
+    #[arg(long, default_value_t = 32, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub(crate) burst: u16,
+
+    /// Write what came back to this capture.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) write: Option<PathBuf>,
+
+    /// Print the report as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

@@ -4,10 +4,14 @@ mod args;
 mod capabilities;
 mod firmware;
 mod firmware_source;
+mod looping;
 mod personas;
 mod progress;
+mod report;
 mod sample;
 mod serve;
+mod setup;
+mod up;
 
 use std::process::ExitCode;
 
@@ -34,6 +38,8 @@ fn main() -> ExitCode {
 
 fn run(command: &Command) -> Result<ExitCode> {
     match command {
+        Command::Up(args) => up::run(args),
+        Command::Loop(args) => looping::run(args),
         Command::Firmware(args) => firmware::run(args),
         Command::Personas(args) => personas::run(args),
         Command::Sample(args) => sample::run(args).map(|()| ExitCode::SUCCESS),
@@ -51,7 +57,7 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 
 fn log_to_stderr(verbose: u8) {
     let level = match verbose {
-        0 => log::LevelFilter::Warn,
+        0 => log::LevelFilter::Off,
         1 => log::LevelFilter::Debug,
         _ => log::LevelFilter::Trace,
     };

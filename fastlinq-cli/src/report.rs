@@ -1,0 +1,185 @@
+//! The report of a bring-up, for people and as JSON.
+
+use std::io::{self, Write};
+
+use anstyle::{AnsiColor, Style};
+use fastlinq_hal::adapter::{Cause, Command};
+use fastlinq_hal::firmware::FirmwareImage;
+use fastlinq_hal::mfw::Transcript;
+use fastlinq_hal::mfw::link::LinkState;
+use serde::Serialize;
+
+use crate::args::AdapterArgs;
+use crate::firmware_source::Origin;
+
+const GOOD: Style = AnsiColor::Green.on_default();
+const BAD: Style = AnsiColor::Red.on_default().bold();
+const WARN: Style = AnsiColor::Yellow.on_default();
+
+/// What `up` found out.
+#[derive(Debug, Serialize)]
+pub(crate) struct Report {
+    pub(crate) adapter: String,
+    pub(crate) persona: String,
+    pub(crate) chip: String,
+    pub(crate) ports: u8,
+    pub(crate) storm_firmware: String,
+    pub(crate) storm_firmware_from: String,
+    pub(crate) storm_firmware_is_genuine: bool,
+    pub(crate) management_firmware: Option<String>,
+    pub(crate) mac: Option<String>,
+    pub(crate) bist: Option<String>,
+    pub(crate) link: Option<String>,
+    pub(crate) cycles: u32,
+    pub(crate) steps: Vec<Step>,
+    pub(crate) warnings: Vec<String>,
+    pub(crate) failure: Option<Failure>,
+}
+
+/// One transition.
+#[derive(Debug, Serialize)]
+pub(crate) struct Step {
+    pub(crate) from: &'static str,
+    pub(crate) to: &'static str,
+    /// Time of this machine.
+    pub(crate) wall_us: u64,
+    /// Time of the software adapter.
+    pub(crate) model_us: u64,
+    pub(crate) note: String,
+}
+
+/// Which layer failed, and everything that was said.
+#[derive(Debug, Serialize)]
+pub(crate) struct Failure {
+    pub(crate) state: &'static str,
+    pub(crate) layer: String,
+    pub(crate) sentence: String,
+    pub(crate) command: Option<String>,
+    pub(crate) raw_reply: Option<String>,
+    pub(crate) transcript: Vec<String>,
+}
+
+impl Report {
+    pub(crate) fn new(args: &AdapterArgs, image: &FirmwareImage<'_>, origin: &Origin) -> Self {
+        Self {
+            adapter: "software adapter in this process".into(),
+            persona: args.persona.clone(),
+            chip: format!("{:?}", args.chip).to_uppercase(),
+            ports: args.ports,
+            storm_firmware: image.version().to_string(),
+            storm_firmware_from: origin.to_string(),
+            storm_firmware_is_genuine: matches!(origin, Origin::File(_)),
+            management_firmware: None,
+            mac: None,
+            bist: None,
+            link: None,
+            cycles: 0,
+            steps: Vec::new(),
+            warnings: Vec::new(),
+            failure: None,
+        }
+    }
+}
+
+impl Failure {
+    pub(crate) fn new(state: &'static str, cause: &Cause, transcript: &Transcript) -> Self {
+        Self {
+            state,
+            layer: cause.layer().to_string(),
+            sentence: cause.to_string(),
+            command: cause.command().map(command),
+            raw_reply: cause.raw_reply().map(|reply| reply.to_string()),
+            transcript: transcript.iter().map(ToString::to_string).collect(),
+        }
+    }
+}
+
+fn command(command: Command) -> String {
+    match command {
+        Command::Mfw(code) => match code.name() {
+            Some(name) => format!("{name} ({:#06x}) to the management firmware", code.value()),
+            None => format!("{:#06x} to the management firmware", code.value()),
+        },
+        Command::Ramrod(ramrod) => format!("{ramrod:?} to the storm firmware"),
+        other => format!("{other:?}"),
+    }
+}
+
+pub(crate) fn mac(address: [u8; 6]) -> String {
+    address.map(|byte| format!("{byte:02x}")).join(":")
+}
+
+pub(crate) fn link(state: &LinkState) -> String {
+    state.to_string()
+}
+
+pub(crate) fn print(out: &mut impl Write, report: &Report) -> io::Result<()> {
+    writeln!(
+        out,
+        "{} ({}, {} port(s), persona {})",
+        report.adapter, report.chip, report.ports, report.persona
+    )?;
+    writeln!(
+        out,
+        "storm firmware {}: {}",
+        report.storm_firmware, report.storm_firmware_from
+    )?;
+    writeln!(out)?;
+    for step in &report.steps {
+        writeln!(
+            out,
+            "{GOOD}{:<12} -> {:<12}{GOOD:#} {:>9.3} ms  {}",
+            step.from,
+            step.to,
+            step.wall_us as f64 / 1000.0,
+            step.note
+        )?;
+        if step.to == "Up" {
+            details(out, report)?;
+        }
+    }
+    for warning in &report.warnings {
+        writeln!(out, "{WARN}warning:{WARN:#} {warning}")?;
+    }
+    match &report.failure {
+        None if report.cycles > 1 => writeln!(out, "\n{} times up and down", report.cycles)?,
+        None => {}
+        Some(failure) => print_failure(out, failure)?,
+    }
+    writeln!(
+        out,
+        "\nTimes are this machine's, on the software adapter; they say nothing about a card."
+    )
+}
+
+fn details(out: &mut impl Write, report: &Report) -> io::Result<()> {
+    for (name, value) in [("MAC", &report.mac), ("link", &report.link)] {
+        if let Some(value) = value {
+            writeln!(out, "{:<42}{name} {value}", "")?;
+        }
+    }
+    Ok(())
+}
+
+fn print_failure(out: &mut impl Write, failure: &Failure) -> io::Result<()> {
+    writeln!(
+        out,
+        "{BAD}failed in {}:{BAD:#} {}",
+        failure.state, failure.sentence
+    )?;
+    writeln!(out, "layer at fault: {}", failure.layer)?;
+    if let Some(command) = &failure.command {
+        writeln!(out, "command: {command}")?;
+    }
+    if let Some(reply) = &failure.raw_reply {
+        writeln!(out, "raw reply: {reply}")?;
+    }
+    writeln!(out, "\nexchanges with the management firmware:")?;
+    if failure.transcript.is_empty() {
+        writeln!(out, "  none")?;
+    }
+    for exchange in &failure.transcript {
+        writeln!(out, "  {exchange}")?;
+    }
+    Ok(())
+}
