@@ -329,7 +329,7 @@ impl<H: Host> Adapter<Reset, H> {
 
 /// The images in the flash; only with an inventory.
 ///
-/// ```compile_fail
+/// ```compile_fail,E0599
 /// use fastlinq_hal::adapter::{Adapter, BistUnsupported, NvmPopulated};
 /// use fastlinq_hal::host::Host;
 ///
@@ -338,7 +338,7 @@ impl<H: Host> Adapter<Reset, H> {
 /// }
 /// ```
 ///
-/// ```compile_fail
+/// ```compile_fail,E0599
 /// use fastlinq_hal::adapter::{Adapter, InventorySkipped, Up};
 /// use fastlinq_hal::host::Host;
 ///

@@ -9,7 +9,6 @@ use super::states::{McpReady, NvmPopulated};
 use crate::firmware::FirmwareImage;
 use crate::host::Host;
 use crate::init::Scratch;
-use crate::log::info;
 use crate::mfw::bist::{self, Images};
 
 /// The two good outcomes of [`populate`](Adapter::populate).
@@ -104,14 +103,12 @@ impl<H: Host> Adapter<McpReady, H> {
     pub fn populate(mut self) -> Result<Populated<H>, Failed<McpReady, H>> {
         match bist::images(&mut self.inner.core) {
             Ok(Images::Table(images)) => {
-                info!("the flash has {} images", images.len());
                 let inventory = ImageTable::new(images);
                 Ok(Populated::Images(
                     self.with_state(NvmPopulated { inventory }),
                 ))
             }
             Ok(Images::Unsupported { param, .. }) => {
-                info!("the management firmware does not know BIST_TEST");
                 let inventory = BistUnsupported { param };
                 Ok(Populated::Unsupported(
                     self.with_state(NvmPopulated { inventory }),

@@ -20,8 +20,8 @@ use crate::config::{
 use crate::core_state::Core;
 use crate::firmware::FirmwareImage;
 use crate::host::Host;
-use crate::init::{FailedPolls, PhaseReport, Scratch};
-use crate::log::{Shown, debug, info, warning};
+use crate::init::{FailedPolls, Scratch};
+use crate::log::{Shown, info, warning};
 use crate::mfw::load::{LoadError, LoadPhase, LoadRequest};
 use crate::mfw::notify::{self, DriverState, SwitchMode};
 use crate::mfw::nvm_config::MultiFunctionMode;
@@ -326,30 +326,16 @@ fn initialize<H: Host>(
     scratch: &mut Scratch,
     phase: LoadPhase,
 ) -> Result<(), ConfigError> {
+    // A poll that fails is logged; known drivers go on.
     let polls = FailedPolls::Report;
     if phase == LoadPhase::Engine {
-        report(&config::initialize_engine(
-            core, plan, image, scratch, polls,
-        )?);
+        config::initialize_engine(core, plan, image, scratch, polls)?;
     }
     if phase >= LoadPhase::Port {
-        report(&config::initialize_port(core, plan, image, scratch, polls)?);
+        config::initialize_port(core, plan, image, scratch, polls)?;
     }
-    let reports = config::initialize_function(core, plan, memory, image, scratch, polls)?;
-    report(&reports.function);
-    report(&reports.queues);
+    config::initialize_function(core, plan, memory, image, scratch, polls)?;
     Ok(())
-}
-
-/// Logs what the chip did not do in time; known drivers go on.
-fn report(phase: &PhaseReport) {
-    for failure in &phase.failures {
-        warning!("init program: {}", Shown(failure));
-    }
-    debug!(
-        "init program: {} operations, {} dwords by window, {} by DMA, {} failed polls",
-        phase.operations, phase.window_dwords, phase.dma_dwords, phase.failed_polls
-    );
 }
 
 /// Cleans all status blocks of the function and tells the CAU where the default one is.

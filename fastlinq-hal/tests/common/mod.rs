@@ -1,5 +1,9 @@
 //! What the bring-up tests share.
 #![allow(unreachable_pub, reason = "shared by test files, each its own crate")]
+#![allow(
+    clippy::result_large_err,
+    reason = "transitions give the whole adapter back"
+)]
 #![allow(dead_code, reason = "not every test file uses everything")]
 
 use fastlinq_hal::adapter::{AnyAdapter, AnyFailed, ResetAdapter};
