@@ -336,6 +336,7 @@ fn vports_filters_and_modes() {
     for chip in [Chip::K2, Chip::Bb] {
         let host = host(chip, "modern");
         let mut adapter = up_with_images(&host);
+        assert_eq!(adapter.storm_firmware().to_string(), "8.59.1.0");
         adapter.heartbeat().unwrap();
         let mac = adapter.mac_address().unwrap();
         let vport = adapter.start_vport(VportConfig::default()).unwrap();

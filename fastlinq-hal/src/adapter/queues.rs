@@ -208,7 +208,8 @@ impl<I: Inventory, H: Host> Adapter<Up<I>, H> {
         let entry = cau::SB_VAR_MEMORY.address().offset(8 * u32::from(block));
         let mut words = [0; 2];
         core.dmae_read(entry, &mut words)?;
-        let [_, params] = &mut words;
+        let [state, params] = &mut words;
+        *state = *state & 0x00ff_ffff | status_block::timer_states(coalescing);
         *params = *params & !(0xf << 14)
             | u32::from(receive_resolution) << 14
             | u32::from(transmit_resolution) << 16;

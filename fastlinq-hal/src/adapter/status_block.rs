@@ -21,6 +21,16 @@ const LONGEST: u32 = 0x7f;
 const TIMER_ON: u32 = 0;
 const TIMER_OFF: u32 = 4;
 
+/// State bits of both timers: off when nothing is to wait.
+pub(super) fn timer_states(coalescing: Coalescing) -> u32 {
+    let state = if coalescing == Coalescing::IMMEDIATE {
+        TIMER_OFF
+    } else {
+        TIMER_ON
+    };
+    state << 24 | state << 28
+}
+
 /// Tells the CAU where a status block is and how its indices are coalesced; without coalescing every update is written at
 /// once.
 ///
@@ -40,13 +50,8 @@ pub(super) fn program<H: Host>(
     });
     let (receive_resolution, receive_set) = timer(receive_us);
     let (transmit_resolution, transmit_set) = timer(transmit_us);
-    let state = if receive_us == 0 && transmit_us == 0 {
-        TIMER_OFF
-    } else {
-        TIMER_ON
-    };
     let variables = [
-        state << 24 | state << 28,
+        timer_states(coalescing.unwrap_or(Coalescing::IMMEDIATE)),
         LONGEST
             | LONGEST << 7
             | u32::from(receive_resolution) << 14

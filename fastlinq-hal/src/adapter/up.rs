@@ -1,6 +1,7 @@
 //! NvmPopulated -> Up: the load, the init program, and the start of the function.
 
-use fastlinq_pac::versions::{IroId, Layout};
+use fastlinq_pac::mfw::DriverCommand;
+use fastlinq_pac::versions::{FirmwareVersion, IroId, Layout};
 use heapless::Vec;
 
 use super::cause::{Cause, Misuse};
@@ -81,6 +82,17 @@ impl<I: Inventory, H: Host> Adapter<NvmPopulated<I>, H> {
                 Err(self.failed(cause))
             }
         }
+    }
+}
+
+impl<I: Inventory, H: Host> Adapter<Up<I>, H> {
+    /// Version of the storm firmware whose interface the adapter speaks.
+    #[must_use]
+    pub fn storm_firmware(&self) -> FirmwareVersion {
+        let running = self.inner.running.as_ref();
+        running.map_or(FirmwareVersion::new(0, 0, 0, 0), |running| {
+            running.numbers.layout.version
+        })
     }
 }
 
@@ -269,6 +281,10 @@ impl<H: Host> Inner<H> {
                 // Without an answer the management firmware may have granted the load all the same.
                 self.progress.load_requested =
                     matches!(error, LoadError::Mailbox(MailboxError::NoAnswer { .. }));
+                if matches!(error, LoadError::AlreadyLoaded { .. }) {
+                    // Granted, but not to be used: the lock must not stay.
+                    let _ = self.core.command(DriverCommand::CANCEL_LOAD_REQ, 0, &[])?;
+                }
                 return Err(error.into());
             }
         };
