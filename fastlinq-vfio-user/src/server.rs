@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileTypeExt;
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -107,7 +107,7 @@ impl Server {
             if !metadata.file_type().is_socket() {
                 return Err(ServeError::NotASocket(path.into()));
             }
-            if std::os::unix::net::UnixStream::connect(path).is_ok() {
+            if UnixStream::connect(path).is_ok() {
                 return Err(ServeError::InUse(path.into()));
             }
             std::fs::remove_file(path)?;
@@ -151,23 +151,31 @@ impl Server {
                 Err(error) => return Err(error.into()),
             };
             info!("a peer connected");
-            match Connection::new(stream) {
-                Ok(connection) => {
-                    *locked(&self.memory.shared.connection) = Some(connection);
-                    match self.session(device, stop) {
-                        Ok(()) => info!("stopped"),
-                        Err(TransportError::Closed) => info!("the peer closed the connection"),
-                        Err(error) => warn!("connection closed: {error}"),
-                    }
-                }
-                Err(error) => warn!("connection refused: {error}"),
-            }
-            *locked(&self.memory.shared.connection) = None;
-            locked(&self.memory.shared.table).clear();
-            self.interrupts.clear();
-            device.reset();
+            self.serve_peer(stream, device, stop);
         }
         Ok(())
+    }
+
+    /// Serves one peer that is connected already, until it leaves, breaks the protocol, or `stop` is set. Its memory and
+    /// interrupts are forgotten then, and the device is reset.
+    ///
+    /// One peer at a time: a call while another peer is served would take that one's memory away.
+    pub fn serve_peer(&self, stream: UnixStream, device: &mut impl Device, stop: &StopFlag) {
+        match Connection::new(stream) {
+            Ok(connection) => {
+                *locked(&self.memory.shared.connection) = Some(connection);
+                match self.session(device, stop) {
+                    Ok(()) => info!("stopped"),
+                    Err(TransportError::Closed) => info!("the peer closed the connection"),
+                    Err(error) => warn!("connection closed: {error}"),
+                }
+            }
+            Err(error) => warn!("connection refused: {error}"),
+        }
+        *locked(&self.memory.shared.connection) = None;
+        locked(&self.memory.shared.table).clear();
+        self.interrupts.clear();
+        device.reset();
     }
 
     fn session(&self, device: &mut impl Device, stop: &StopFlag) -> Result<(), TransportError> {
