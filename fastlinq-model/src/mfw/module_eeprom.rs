@@ -40,14 +40,15 @@ impl Module {
         }
     }
 
-    /// The value of the port section's transceiver_data: state and type.
+    /// The value of the port section's transceiver_data: state and type. The state is "present" (1), not "valid" (3):
+    /// Linux looks at the type only then.
     pub(crate) fn transceiver_data(self) -> u32 {
-        const VALID: u32 = 3;
+        const PRESENT: u32 = 1;
         match self {
             Module::Absent | Module::BaseT => 0,
-            Module::Sfp28Optical => VALID | 0x1c << 8,
-            Module::Sfp28Copper => VALID | 0x16 << 8,
-            Module::Qsfp28Optical => VALID | 0x10 << 8,
+            Module::Sfp28Optical => PRESENT | 0x1c << 8,
+            Module::Sfp28Copper => PRESENT | 0x16 << 8,
+            Module::Qsfp28Optical => PRESENT | 0x10 << 8,
         }
     }
 
