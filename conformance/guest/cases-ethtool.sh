@@ -62,9 +62,10 @@ case_rings() {
   reachable
 }
 
+# Seven bits and a resolution of 1, 2 or 4 us: 508 is the longest that is read back as it was set.
 case_coalescing() {
   ready
-  for time in 24 100 511; do
+  for time in 24 100 508; do
     ethtool -C "$NIC" rx-usecs $time tx-usecs $time
     expect "rx-usecs:[[:space:]]+$time" ethtool -c "$NIC"
     traffic udp 10.0.0.2 50 1000 2
@@ -90,6 +91,8 @@ case_features() {
 
 case_selftest() {
   ready
+  # The driver's test takes any completion for its own packet's, so none may be outstanding.
+  sleep 3
   ethtool -t "$NIC" offline >/tmp/selftest || { cat /tmp/selftest; fail 'the self-test fails'; }
   cat /tmp/selftest
   grep -q 'The test result is PASS' /tmp/selftest

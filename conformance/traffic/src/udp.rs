@@ -8,6 +8,8 @@ use crate::{Outcome, PATIENCE, patterns};
 const ECHO: u16 = 7;
 /// The service that sends a datagram to the multicast group that it is asked for.
 const MULTICAST: u16 = 20;
+/// Requests for a group's datagram.
+const ATTEMPTS: u32 = 20;
 /// Datagrams on their way at a time, fewer than any ring or socket on the way holds.
 const WINDOW: usize = 16;
 
@@ -59,21 +61,29 @@ fn length(number: usize, longest: usize) -> usize {
     longest - number * 37 % longest
 }
 
-/// Joins a group and asks the responder to send there.
+/// Joins a group and asks the responder to send there, again and again: a driver sets its filters some time after the
+/// group was joined.
 pub(crate) fn multicast(own: Ipv4Addr, responder: Ipv4Addr, group: Ipv4Addr) -> Outcome {
     let member = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
-    member.set_read_timeout(Some(PATIENCE))?;
+    member.set_read_timeout(Some(PATIENCE / ATTEMPTS))?;
     member.join_multicast_v4(&group, &own)?;
     let asking = UdpSocket::bind((own, 0))?;
     let mut request = group.octets().to_vec();
     request.extend_from_slice(&member.local_addr()?.port().to_be_bytes());
-    asking.send_to(&request, (responder, MULTICAST))?;
     let mut buffer = [0; 64];
-    let (length, from) = member.recv_from(&mut buffer)?;
-    if buffer[..length] != request {
-        return Err("the group's datagram is not the one that was asked for".into());
+    for attempt in 1..=ATTEMPTS {
+        asking.send_to(&request, (responder, MULTICAST))?;
+        let Ok((length, from)) = member.recv_from(&mut buffer) else {
+            continue;
+        };
+        if buffer[..length] != request {
+            return Err("the group's datagram is not the one that was asked for".into());
+        }
+        return Ok(format!(
+            "a datagram to {group} from {from}, request {attempt}"
+        ));
     }
-    Ok(format!("a datagram to {group} from {from}"))
+    Err("no datagram reaches the group".into())
 }
 
 #[cfg(test)]

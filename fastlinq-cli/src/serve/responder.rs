@@ -396,4 +396,54 @@ mod tests {
         }
         assert_eq!(responder.vlans.len(), VLANS);
     }
+
+    /// A UDP datagram from 10.0.0.1 with the checksum left out.
+    fn datagram(port: u16, payload: &[u8]) -> Vec<u8> {
+        let mut header = vec![
+            0x45,
+            0,
+            0,
+            28 + payload.len() as u8,
+            0,
+            1,
+            0,
+            0,
+            64,
+            17,
+            0,
+            0,
+        ];
+        header.extend_from_slice(&[10, 0, 0, 1, 10, 0, 0, 2]);
+        let sum: u32 = header
+            .chunks(2)
+            .map(|pair| u32::from(pair[0]) << 8 | u32::from(pair[1]))
+            .sum();
+        let sum = !((sum & 0xffff) + (sum >> 16)) as u16;
+        header[10..12].copy_from_slice(&sum.to_be_bytes());
+        let mut frame = MAC.0.to_vec();
+        frame.extend_from_slice(&[0x02, 0, 0, 0, 0, 1, 0x08, 0]);
+        frame.extend_from_slice(&header);
+        frame.extend_from_slice(&1000u16.to_be_bytes());
+        frame.extend_from_slice(&port.to_be_bytes());
+        frame.extend_from_slice(&[0, 8 + payload.len() as u8, 0, 0]);
+        frame.extend_from_slice(payload);
+        frame
+    }
+
+    #[test]
+    fn a_group_gets_the_datagram_that_was_asked_for() {
+        let mut responder = Responder::new();
+        let mut request = vec![0xff; 6];
+        request.extend_from_slice(&[0x02, 0, 0, 0, 0, 1, 0x08, 0x06]);
+        request.extend_from_slice(&[0, 1, 8, 0, 6, 4, 0, 1]);
+        request.extend_from_slice(&[0x02, 0, 0, 0, 0, 1, 10, 0, 0, 1]);
+        request.extend_from_slice(&[0, 0, 0, 0, 0, 0, 10, 0, 0, 2]);
+        responder.transmit(&request);
+        assert!(responder.receive().is_some());
+        responder.transmit(&datagram(MULTICAST, &[239, 1, 2, 3, 0x12, 0x34]));
+        let frame = responder.receive().expect("a frame");
+        assert_eq!(frame[..6], [0x01, 0, 0x5e, 1, 2, 3]);
+        assert_eq!(frame[30..34], [239, 1, 2, 3]);
+        assert_eq!(frame[36..38], [0x12, 0x34]);
+    }
 }
