@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+pub mod compare;
 mod error;
 pub mod file;
 mod follow;
@@ -8,7 +9,10 @@ pub mod names;
 pub mod outcome;
 pub mod record;
 pub mod recorder;
+pub mod reviewed;
+pub mod show;
 
+pub use compare::{Difference, What, compare};
 pub use error::{Malformed, ReadError};
 pub use file::{Header, Reader, Writer};
 pub use follow::{Call, Exchange, Follower, Whole};
@@ -16,6 +20,7 @@ pub use names::structures::Field;
 pub use outcome::Outcome;
 pub use record::{Record, Timed, Words};
 pub use recorder::Recorder;
+pub use reviewed::{ListError, Review, Reviewed};
 
 /// CRC-32 as of zlib.
 pub(crate) fn crc32(data: &[u8]) -> u32 {
