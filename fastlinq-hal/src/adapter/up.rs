@@ -344,6 +344,7 @@ fn initialize<H: Host>(
 ) -> Result<(), ConfigError> {
     // A poll that fails is logged; known drivers go on.
     let polls = FailedPolls::Report;
+    scratch.runtime.clear();
     if phase == LoadPhase::Engine {
         config::initialize_engine(core, plan, image, scratch, polls)?;
     }

@@ -60,7 +60,7 @@ pub fn initialize_engine<H: Host>(
 /// Opens the port's gate between network interface and receive buffer, runs the file's port phase, and
 /// switches the padding of writes off.
 ///
-/// Runtime values from before are forgotten.
+/// Runtime values that the engine phase left wait for the phases that write them.
 ///
 /// # Errors
 ///
@@ -73,7 +73,6 @@ pub fn initialize_port<H: Host>(
     polls: FailedPolls,
 ) -> Result<PhaseReport, ConfigError> {
     let layout = image.layout()?;
-    scratch.runtime.clear();
     let mut runtime = scratch.runtime.writer(layout);
     runtime.set(RuntimeId::NIG_REG_BRB_GATE_DNTFWD_PORT, 0)?;
     if let Some(ethertype) = tag_ethertype(plan.multi_function) {

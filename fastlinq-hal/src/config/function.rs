@@ -87,7 +87,9 @@ fn fill_classification(runtime: &mut RuntimeWriter<'_>, plan: &Plan) -> Result<(
 /// BAR. The slow-path queue's context has to be in `memory` before
 /// ([`FunctionMemory::write_slow_path_context`]); status blocks are cleaned and given their addresses afterwards.
 ///
-/// Runtime values from before are forgotten.
+/// Runtime values that the phases before left are written too: those of the global rate limiters, which the engine's
+/// first function sets, have their operations in QM_PF. With nothing run before in the same load, `scratch` has to be
+/// fresh or cleared.
 ///
 /// # Errors
 ///
@@ -101,7 +103,6 @@ pub fn initialize_function<H: Host>(
     polls: FailedPolls,
 ) -> Result<FunctionReports, ConfigError> {
     let layout = layout_of(image)?;
-    scratch.runtime.clear();
     function_runtime(&mut scratch.runtime.writer(layout), plan, memory)?;
     plan.queues.write_info(&core.windows, layout)?;
     core.dmae_self_test()?;
