@@ -47,6 +47,59 @@ pub(crate) enum Command {
     /// The software adapter for other processes.
     #[command(subcommand)]
     Model(ModelCommand),
+    /// Show and compare traces of what a driver did to the software adapter.
+    #[command(subcommand)]
+    Trace(TraceCommand),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TraceCommand {
+    /// Print a trace, with registers, commands and fields by name.
+    Show(TraceShowArgs),
+    /// Compare what two bring-ups amount to.
+    ///
+    /// Compared are, up to the moment before the driver unloads: the final contents of every register and memory
+    /// that the driver wrote, the mailbox commands in order, and the ramrods field by field. Host addresses count as
+    /// "an address". Exit code 1 when there is a difference that is not on the list of reviewed ones.
+    Diff(TraceDiffArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TraceShowArgs {
+    /// The trace, as `--trace` writes it.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+
+    /// Show one kind only.
+    #[arg(long, value_enum, value_name = "KIND")]
+    pub(crate) only: Option<TraceKind>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TraceKind {
+    /// Register accesses.
+    Registers,
+    /// Commands to the management firmware, with payload and answer.
+    Mailbox,
+    /// Commands to the storm firmware, with their data.
+    Ramrods,
+    /// Accesses of the device to host memory.
+    Dma,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TraceDiffArgs {
+    /// The trace to compare with, for example another driver's.
+    #[arg(value_name = "A")]
+    pub(crate) a: PathBuf,
+
+    /// The trace that is compared.
+    #[arg(value_name = "B")]
+    pub(crate) b: PathBuf,
+
+    /// TOML list of differences that are all right: `[[difference]]` with item, what, reason and, optionally, places.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) reviewed: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -174,6 +227,12 @@ pub(crate) struct AdapterArgs {
     /// to look in.
     #[arg(long, value_name = "FILE")]
     pub(crate) firmware: Option<PathBuf>,
+
+    /// Record everything that is done to the adapter, for `fastlinq trace`.
+    ///
+    /// Bulk data (firmware, tables) is kept as digests only, so a trace can be passed on.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) trace: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -54,7 +54,7 @@ pub(crate) fn run(args: &LoopArgs) -> Result<ExitCode> {
     let source = firmware_source::find(args.adapter.firmware.as_deref())?;
     let image = FirmwareImage::parse(&source.bytes)
         .map_err(|error| anyhow!("storm firmware file {}: {error}", source.origin))?;
-    let host = setup::host(&args.adapter)?;
+    let (host, recording) = setup::host(&args.adapter)?;
     host.set_wire(0, Box::new(Loopback::default()));
     let config = AdapterConfig {
         mtu: Some(MAX_MTU),
@@ -90,6 +90,7 @@ pub(crate) fn run(args: &LoopArgs) -> Result<ExitCode> {
         }
     };
     report.violations = host.violations().len();
+    recording.finish()?;
     print(&report, args.json)?;
     let good = report.unchanged == report.frames && report.violations == 0;
     Ok(if good {

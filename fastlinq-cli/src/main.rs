@@ -7,10 +7,12 @@ mod firmware_source;
 mod looping;
 mod personas;
 mod progress;
+mod recording;
 mod report;
 mod sample;
 mod serve;
 mod setup;
+mod trace;
 mod up;
 
 use std::process::ExitCode;
@@ -18,7 +20,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Parser;
 
-use args::{Cli, Command, ModelCommand};
+use args::{Cli, Command, ModelCommand, TraceCommand};
 
 /// Exit code for a wrong command line or file, the one that clap uses too.
 const USAGE: u8 = 2;
@@ -44,6 +46,8 @@ fn run(command: &Command) -> Result<ExitCode> {
         Command::Personas(args) => personas::run(args),
         Command::Sample(args) => sample::run(args).map(|()| ExitCode::SUCCESS),
         Command::Model(ModelCommand::Serve(args)) => serve::run(args),
+        Command::Trace(TraceCommand::Show(args)) => trace::show(args),
+        Command::Trace(TraceCommand::Diff(args)) => trace::diff(args),
         Command::Capabilities => capabilities::run(),
     }
 }

@@ -5,14 +5,26 @@ use fastlinq_model_host::ModelHost;
 
 use crate::args::AdapterArgs;
 use crate::personas;
+use crate::recording::{self, Recording};
 
-/// A software adapter in this process.
-pub(crate) fn host(args: &AdapterArgs) -> Result<ModelHost> {
+/// A software adapter in this process, and the trace of what happens to it.
+pub(crate) fn host(args: &AdapterArgs) -> Result<(ModelHost, Recording)> {
     let persona = personas::named(&args.persona)?;
-    Ok(ModelHost::builder()
+    let host = ModelHost::builder()
         .chip(args.chip.into())
         .persona(persona)
         .ports(args.ports)
         .functions(args.ports)
-        .build())
+        .build();
+    let Some(path) = &args.trace else {
+        return Ok((host, Recording::new(None)));
+    };
+    let origin = format!(
+        "fastlinq {}, persona {}",
+        env!("CARGO_PKG_VERSION"),
+        args.persona
+    );
+    let recorder = recording::begin(path, args.chip.into(), origin)?;
+    host.with_card(|card| card.set_observer(Some(recorder.observer())));
+    Ok((host, Recording::new(Some(recorder))))
 }

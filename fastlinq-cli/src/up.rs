@@ -28,7 +28,7 @@ pub(crate) fn run(args: &UpArgs) -> Result<ExitCode> {
     let source = firmware_source::find(args.adapter.firmware.as_deref())?;
     let image = FirmwareImage::parse(&source.bytes)
         .map_err(|error| anyhow!("storm firmware file {}: {error}", source.origin))?;
-    let host = setup::host(&args.adapter)?;
+    let (host, recording) = setup::host(&args.adapter)?;
     let mut report = Report::new(&args.adapter, &image, &source.origin);
     let mut session = Session {
         host,
@@ -60,6 +60,7 @@ pub(crate) fn run(args: &UpArgs) -> Result<ExitCode> {
     }
     drop(progress);
     report.failure = outcome.err();
+    recording.finish()?;
     print(&report, args.json)?;
     Ok(if report.failure.is_none() {
         ExitCode::SUCCESS

@@ -5,6 +5,7 @@ use std::fmt;
 
 use fastlinq_pac::Chip;
 
+use crate::follow::{Call, Exchange};
 use crate::names;
 use crate::names::structures::{Field, Shown};
 use crate::outcome::{Cell, Content, Outcome};
@@ -168,13 +169,14 @@ fn only(content: Content, value: What, zero: What) -> What {
 }
 
 fn mailbox(a: &Outcome, b: &Outcome, book: &mut Book) {
-    let keys =
-        |outcome: &Outcome| -> Vec<u16> { outcome.exchanges.iter().map(|e| e.command).collect() };
+    let keys = |outcome: &Outcome| -> Vec<_> {
+        let exchanges = &outcome.exchanges;
+        exchanges.iter().map(Exchange::key).collect()
+    };
     sequence(
         "mailbox",
-        &keys(a),
-        &keys(b),
-        |&code| names::command(code),
+        (&keys(a), |index| a.exchanges[index].name()),
+        (&keys(b), |index| b.exchanges[index].name()),
         book,
         |item, left, right, book| {
             let (left, right) = (&a.exchanges[left], &b.exchanges[right]);
@@ -198,18 +200,11 @@ fn mailbox(a: &Outcome, b: &Outcome, book: &mut Book) {
 }
 
 fn ramrods(a: &Outcome, b: &Outcome, book: &mut Book) {
-    let keys = |outcome: &Outcome| -> Vec<(u8, u8)> {
-        outcome
-            .calls
-            .iter()
-            .map(|call| (call.protocol, call.command))
-            .collect()
-    };
+    let keys = |outcome: &Outcome| -> Vec<_> { outcome.calls.iter().map(Call::key).collect() };
     sequence(
         "ramrods",
-        &keys(a),
-        &keys(b),
-        |&(protocol, command)| names::ramrod(protocol, command),
+        (&keys(a), |index| a.calls[index].name()),
+        (&keys(b), |index| b.calls[index].name()),
         book,
         |item, left, right, book| {
             let (left, right) = (&a.calls[left], &b.calls[right]);
@@ -258,9 +253,8 @@ fn fields(item: &str, left: &[Field], right: &[Field], book: &mut Book) {
 /// Compares two sequences of requests: what only one has, what is at another place, and what belongs together.
 fn sequence<K: PartialEq>(
     kind: &str,
-    a: &[K],
-    b: &[K],
-    name: impl Fn(&K) -> String,
+    (a, name_a): (&[K], impl Fn(usize) -> String),
+    (b, name_b): (&[K], impl Fn(usize) -> String),
     book: &mut Book,
     mut pair: impl FnMut(&str, usize, usize, &mut Book),
 ) {
@@ -269,7 +263,7 @@ fn sequence<K: PartialEq>(
     for step in align(a, b) {
         match step {
             (Some(left), Some(right)) => {
-                pair(&format!("{kind}/{}", name(&a[left])), left, right, book);
+                pair(&format!("{kind}/{}", name_a(left)), left, right, book);
             }
             (Some(left), None) => left_over.push(left),
             (None, Some(right)) => right_over.push(right),
@@ -277,7 +271,7 @@ fn sequence<K: PartialEq>(
         }
     }
     for left in left_over {
-        let item = format!("{kind}/{}", name(&a[left]));
+        let item = format!("{kind}/{}", name_a(left));
         match right_over.iter().position(|&right| b[right] == a[left]) {
             Some(position) => {
                 let right = right_over.remove(position);
@@ -290,7 +284,7 @@ fn sequence<K: PartialEq>(
         }
     }
     for right in right_over {
-        let item = format!("{kind}/{}", name(&b[right]));
+        let item = format!("{kind}/{}", name_b(right));
         book.enter(&item, What::OnlyB, || format!("number {}", right + 1));
     }
 }
@@ -342,7 +336,6 @@ pub fn same_chip(a: &Outcome, b: &Outcome) -> Result<Chip, (Chip, Chip)> {
 mod tests {
     use super::*;
     use crate::file::Header;
-    use crate::follow::{Call, Exchange};
     use crate::outcome::Effort;
     use fastlinq_model::Function;
 

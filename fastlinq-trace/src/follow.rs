@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 
 use fastlinq_pac::Chip;
+use fastlinq_pac::hsi::{EthRamrodCmdId, ProtocolId};
+use fastlinq_pac::mfw::{DriverCommand, ResourceId};
 
 use crate::names;
 use crate::names::structures::{self, Field};
@@ -35,14 +37,45 @@ pub struct Exchange {
 }
 
 impl Exchange {
-    /// The name of the command.
+    /// The name of the command; with the resource, where it is about one.
     pub fn name(&self) -> String {
-        names::command(self.command)
+        let command = names::command(self.command);
+        match self.resource() {
+            Some(resource) => match ResourceId(resource).name() {
+                Some(name) => format!("{command} {name}"),
+                None => format!("{command} {resource:#x}"),
+            },
+            None => command,
+        }
+    }
+
+    /// The resource that the command is about.
+    fn resource(&self) -> Option<u32> {
+        let about_resources = [
+            DriverCommand::GET_RESOURCE_ALLOC,
+            DriverCommand::SET_RESOURCE_VALUE,
+        ];
+        about_resources
+            .contains(&DriverCommand(self.command))
+            .then(|| self.payload.get(&0).copied())
+            .flatten()
+    }
+
+    /// What has to be equal for two commands to be the same request.
+    pub(crate) fn key(&self) -> (u16, Option<u32>, u32) {
+        // Locks and tests are told apart by their parameter.
+        let by_parameter = [DriverCommand::RESOURCE_CMD, DriverCommand::BIST_TEST];
+        let parameter = if by_parameter.contains(&DriverCommand(self.command)) {
+            self.parameter
+        } else {
+            0
+        };
+        (self.command, self.resource(), parameter)
     }
 
     /// The payload by fields, or by words where its structure has no name.
     pub fn fields(&self) -> Vec<Field> {
-        let load_request = fastlinq_pac::mfw::DriverCommand::LOAD_REQ.value();
+        let load_request = DriverCommand::LOAD_REQ.value();
         if self.command == load_request {
             let mut bytes = [0; UNION_BYTES as usize];
             for (&offset, word) in &self.payload {
@@ -80,9 +113,35 @@ pub struct Call {
 }
 
 impl Call {
-    /// The name of the ramrod.
+    /// The name of the ramrod; of an update of a vport with what it is mostly about.
     pub fn name(&self) -> String {
-        names::ramrod(self.protocol, self.command)
+        let ramrod = names::ramrod(self.protocol, self.command);
+        match self.subject() {
+            Some((_, subject)) => format!("{ramrod} ({subject})"),
+            None => ramrod,
+        }
+    }
+
+    /// What has to be equal for two ramrods to be the same request.
+    pub(crate) fn key(&self) -> (u8, u8, Option<usize>) {
+        let subject = self.subject().map(|(number, _)| number);
+        (self.protocol, self.command, subject)
+    }
+
+    /// What an update of a vport is mostly about, and its number.
+    fn subject(&self) -> Option<(usize, &'static str)> {
+        let update = EthRamrodCmdId::VPORT_UPDATE.value();
+        if (self.protocol, self.command) != (ProtocolId::ETH.value(), update) {
+            return None;
+        }
+        let fields = self.fields();
+        UPDATES
+            .iter()
+            .enumerate()
+            .find_map(|(number, (flag, subject))| {
+                let set = |field: &Field| field.name == *flag && field.value != 0;
+                fields.iter().any(set).then_some((number, *subject))
+            })
     }
 
     /// The data by fields, or by bytes where its structure has no name.
@@ -102,6 +161,15 @@ impl Call {
         }
     }
 }
+
+/// Flags of VPORT_UPDATE, and what an update with them is about.
+const UPDATES: [(&str, &str); 5] = [
+    ("common.update_rx_active_flg", "activity"),
+    ("common.update_rx_mode_flg", "receive mode"),
+    ("common.update_approx_mcast_flg", "multicast"),
+    ("common.update_rss_flg", "RSS"),
+    ("common.update_tpa_flg", "aggregation"),
+];
 
 /// What became complete with a record.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -10,7 +10,7 @@ use crate::compare::Difference;
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Entry {
-    /// The item; with `*` at the end all items that begin so.
+    /// The item; `*` stands for any characters, `?` for one.
     pub item: String,
     /// In what way it differs, as a difference says it; `any` for every way.
     pub what: String,
@@ -22,10 +22,7 @@ pub struct Entry {
 
 impl Entry {
     fn covers(&self, difference: &Difference) -> bool {
-        let item = match self.item.strip_suffix('*') {
-            Some(start) => difference.item.starts_with(start),
-            None => difference.item == self.item,
-        };
+        let item = matches(self.item.as_bytes(), difference.item.as_bytes());
         item && (self.what == "any" || self.what == difference.what.name())
             && self.places.is_none_or(|most| difference.places <= most)
     }
@@ -88,6 +85,33 @@ impl fmt::Display for ListError {
 }
 
 impl core::error::Error for ListError {}
+
+/// Whether `text` is of the form of `pattern`.
+fn matches(pattern: &[u8], text: &[u8]) -> bool {
+    let (mut p, mut t) = (0, 0);
+    // Where to go on when the last star has to take one character more.
+    let mut star = None;
+    while t < text.len() {
+        match pattern.get(p) {
+            Some(b'*') => {
+                star = Some((p, t));
+                p += 1;
+            }
+            Some(&c) if c == b'?' || c == text[t] => {
+                p += 1;
+                t += 1;
+            }
+            _ => {
+                let Some((at, taken)) = star else {
+                    return false;
+                };
+                star = Some((at, taken + 1));
+                (p, t) = (at + 1, taken + 1);
+            }
+        }
+    }
+    pattern[p..].iter().all(|&c| c == b'*')
+}
 
 /// What an entry may say.
 const WHATS: [&str; 7] = [
@@ -194,6 +218,18 @@ mod tests {
         let reviewed = list("registers/PRS.*", "any", "").unwrap();
         let review = reviewed.review(&differences);
         assert_eq!((review.stale.len(), review.covered), (1, 0));
+    }
+
+    #[test]
+    fn patterns_match_as_a_whole() {
+        let matches = |pattern: &str, text: &str| matches(pattern.as_bytes(), text.as_bytes());
+        assert!(matches("a/B.*PTP*", "a/B.RX_PTP_EN"));
+        assert!(matches("a.*", "a."));
+        assert!(matches("?A.?B", "XA.YB"));
+        assert!(matches("a*b*c", "abxbxc"));
+        assert!(!matches("a*b*c", "abxbx"));
+        assert!(!matches("a.b", "a.bc"));
+        assert!(!matches("a?", "a"));
     }
 
     #[test]

@@ -7,19 +7,16 @@ mod responder;
 mod timing;
 mod wires;
 
-use std::fs::File;
-use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result, ensure};
 use fastlinq_model::CardConfig;
-use fastlinq_trace::{Header, Recorder};
 use fastlinq_vfio_user::Server;
 
 use crate::args::ServeArgs;
-use crate::personas;
+use crate::{personas, recording};
 use adapter::{Adapter, Peer};
 use control::Control;
 use pci_card::PciCard;
@@ -56,7 +53,10 @@ pub(crate) fn run(args: &ServeArgs) -> Result<ExitCode> {
     let recorder = args
         .trace
         .as_deref()
-        .map(|path| record(path, args))
+        .map(|path| {
+            let origin = format!("model serve, persona {}", args.persona);
+            recording::begin(path, args.chip.into(), origin)
+        })
         .transpose()?;
     let adapter = Adapter::new(config, peers, wires, recorder.clone());
     let control = args
@@ -90,15 +90,6 @@ pub(crate) fn run(args: &ServeArgs) -> Result<ExitCode> {
         recorder.finish().context("the trace is incomplete")?;
     }
     Ok(ExitCode::SUCCESS)
-}
-
-fn record(path: &Path, args: &ServeArgs) -> Result<Recorder> {
-    let file = File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
-    let header = Header {
-        chip: args.chip.into(),
-        origin: format!("model serve, persona {}", args.persona),
-    };
-    Ok(Recorder::new(file, &header)?)
 }
 
 fn announce(args: &ServeArgs, functions: u8, ports: u8) {

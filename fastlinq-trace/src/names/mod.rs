@@ -100,20 +100,26 @@ fn storm_variable(storm: Storm, ram: &str, offset: u32) -> Option<Place> {
     IroId::all()
         .filter_map(|id| Some((id, V8_59_1.iro(id)?)))
         .filter(|(_, iro)| iro.storm == storm)
-        .find_map(|(id, iro)| {
+        .filter_map(|(id, iro)| {
             let step = u32::from(iro.steps[0]);
             let inside = offset.checked_sub(iro.base)?;
             let size = u32::from(iro.size).max(1);
             let element = inside.checked_div(step).unwrap_or(0);
             let rest = inside - element * step;
             // Elements are per function, queue or status block: none has more.
-            (rest < size && element < 512).then(|| Place {
-                block: format!("{ram} RAM"),
-                name: id.name().to_owned(),
-                index: (step != 0).then_some(element),
-                dword: (size > 4).then_some(rest / 4),
+            (rest < size && element < 512).then(|| {
+                let place = Place {
+                    block: format!("{ram} RAM"),
+                    name: id.name().to_owned(),
+                    index: (step != 0).then_some(element),
+                    dword: (size > 4).then_some(rest / 4),
+                };
+                (iro.base, place)
             })
         })
+        // Elements of a variable may reach into the next one; the nearest begins last.
+        .max_by_key(|(base, _)| *base)
+        .map(|(_, place)| place)
 }
 
 /// The name of a ramrod.
