@@ -599,3 +599,83 @@ fn a_path_that_is_no_socket_or_in_use_is_refused() {
     assert_eq!(std::fs::read(&file).expect("still there"), b"keep me");
     std::fs::remove_file(&file).expect("removed");
 }
+
+#[test]
+fn a_peer_that_never_reads_is_given_up() {
+    let bench = Bench::start("deaf");
+    let mut peer = bench.negotiated();
+    let access = RegionAccess {
+        offset: 0.into(),
+        region: 0.into(),
+        count: (REGION_SIZE as u32).into(),
+    };
+    peer.stream
+        .set_write_timeout(Some(Duration::from_secs(20)))
+        .expect("a time-out");
+    let closed = (0..100_000).any(|_| {
+        let bytes = peer.message(Command::REGION_READ, 0, &[access.as_bytes()]);
+        peer.stream.write_all(&bytes).is_err()
+    });
+    assert!(closed, "the server takes requests without end");
+    bench
+        .negotiated()
+        .write(0, 0, &[1])
+        .expect("the next peer is served");
+}
+
+#[test]
+fn half_a_message_does_not_keep_the_server_from_stopping() {
+    let bench = Bench::start("half");
+    let mut peer = bench.negotiated();
+    let bytes = peer.message(Command::REGION_READ, 0, &[&[0; 16]]);
+    peer.stream.write_all(&bytes[..21]).expect("sends");
+    std::thread::sleep(Duration::from_millis(50));
+    drop(bench);
+    assert!(peer.receive().is_none());
+}
+
+#[test]
+fn descriptors_that_are_no_memory_are_errors_of_single_accesses() {
+    let bench = Bench::start("no-memory");
+    let mut peer = bench.negotiated();
+    let (reader, writer) = rustix::pipe::pipe().expect("a pipe");
+    let directory: OwnedFd = std::fs::File::open("/").expect("a directory").into();
+    let read_only: OwnedFd = std::fs::File::open("/dev/zero").expect("zeros").into();
+    for (index, file) in (0u64..).zip([&reader, &writer, &directory, &read_only]) {
+        let address = 0x10_0000 * index;
+        peer.map(address, 0x1000, Some(file)).expect("mapped");
+        assert_eq!(peer.write(0, OFFSET_COPY, &address.to_le_bytes()), Err(5));
+    }
+    peer.write(0, 0, &[1]).expect("the peer is still served");
+}
+
+#[test]
+fn windows_come_and_go_while_the_device_uses_them() {
+    let bench = Bench::start("churn");
+    let mut peer = bench.negotiated();
+    let guest = memory_file(0x4000);
+    for round in 0..200u64 {
+        let address = 0x1000 * (round % 7);
+        peer.map(address, 0x1000, Some(&guest)).expect("mapped");
+        assert_eq!(
+            peer.map(address + 0x800, 0x1000, Some(&guest)),
+            Err(17),
+            "overlap"
+        );
+        peer.write(0, OFFSET_COPY, &address.to_le_bytes())
+            .expect("mapped");
+        let request = DmaUnmap {
+            argsz: 24.into(),
+            flags: 0.into(),
+            address: address.into(),
+            size: 0x1000.into(),
+        };
+        peer.call(Command::DMA_UNMAP, &[request.as_bytes()])
+            .expect("unmapped");
+        assert_eq!(
+            peer.write(0, OFFSET_COPY, &address.to_le_bytes()),
+            Err(5),
+            "what is unmapped is out of reach"
+        );
+    }
+}
