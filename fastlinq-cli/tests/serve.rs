@@ -16,7 +16,7 @@ struct Served {
 impl Served {
     fn start(arguments: &[&str], sockets: usize) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
-        let mut command = Command::new(assert_cmd::cargo::cargo_bin("fastlinq"));
+        let mut command = Command::new(env!("CARGO_BIN_EXE_fastlinq"));
         command.args(["model", "serve"]).args(arguments);
         for number in 0..sockets {
             command
@@ -142,7 +142,7 @@ fn impossible_arguments_are_refused() {
         &["--persona", "nobody"],
     ] {
         let directory = tempfile::tempdir().expect("a directory");
-        let output = Command::new(assert_cmd::cargo::cargo_bin("fastlinq"))
+        let output = Command::new(env!("CARGO_BIN_EXE_fastlinq"))
             .args(["model", "serve", "--socket"])
             .arg(directory.path().join("socket"))
             .args(arguments)
