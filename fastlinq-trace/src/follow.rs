@@ -279,7 +279,10 @@ impl Follower {
         let exchange = Exchange {
             function,
             command: (header >> 16) as u16,
-            parameter: words.get(&(base + PARAMETER)).copied().unwrap_or(0),
+            parameter: words
+                .get(&base.wrapping_add(PARAMETER))
+                .copied()
+                .unwrap_or(0),
             payload,
             answer: None,
         };

@@ -9,17 +9,22 @@ use fastlinq_model::observer::Path;
 use fastlinq_pac::Chip;
 use fastlinq_pac::mfw::DriverCommand;
 
-use crate::ReadError;
 use crate::file::{Header, Reader};
 use crate::follow::{Call, Exchange, Follower, SCRATCHPAD, Whole};
 use crate::names::registers::{Split, split};
 use crate::names::{self, canonical};
 use crate::record::{Record, Timed, Words, digest};
+use crate::{Malformed, ReadError};
 
 /// Commands of the DMA engine: they are compared by what they move.
 const DMAE: core::ops::Range<u32> = 0xc000..0xd000;
 /// Interrupt commands: they pass, and leave nothing behind.
 const IGU_COMMANDS: core::ops::Range<u32> = 0x1c0_0000..0x1c1_0000;
+
+/// Cells of one bring-up: more than the chip has dwords of registers and memories.
+const MAX_CELLS: usize = 1 << 22;
+/// Mailbox commands, ramrods and broken rules of one bring-up.
+const MAX_REQUESTS: usize = 1 << 16;
 
 /// A register or dword of a memory, in one of its banks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -154,7 +159,7 @@ impl Outcome {
     ///
     /// # Errors
     ///
-    /// Those of the reader.
+    /// Those of the reader; [`Malformed::TooLong`] when there is more than any bring-up has.
     pub fn read(input: impl Read) -> Result<Self, ReadError> {
         let reader = Reader::new(input)?;
         let header = reader.header().clone();
@@ -168,6 +173,7 @@ impl Outcome {
                 continue;
             }
             gathering.take(&timed);
+            gathering.check()?;
         }
         keep_better(&mut best, gathering.end());
         Ok(best.unwrap_or_else(|| Gathering::new(&header).end()))
@@ -228,6 +234,16 @@ impl Gathering {
             }
         }
         self.outcome
+    }
+
+    /// Nobody's bring-up is as large as this: a trace may not take all memory.
+    fn check(&self) -> Result<(), Malformed> {
+        let requests = self.outcome.exchanges.len() + self.outcome.calls.len();
+        let texts = self.outcome.violations.len();
+        if self.outcome.contents.len() > MAX_CELLS || requests + texts > MAX_REQUESTS {
+            return Err(Malformed::TooLong);
+        }
+        Ok(())
     }
 
     fn keep(&mut self, whole: Whole) {
@@ -336,6 +352,9 @@ fn normalised(chip: Chip, address: u32, value: u32) -> u32 {
     match address {
         0x26_0000..0x27_8000 if address & 4 != 0 => value & VALID,
         0x26_0000..0x27_8000 => 0,
+        // SRC: first and last element of the searcher's free list.
+        0x23_8500..0x23_8540 if address & 4 == 0 => present,
+        0x23_8500..0x23_8540 => 0,
         0x18_0820 => present,
         0x18_0824 => 0,
         0x1c_8000..0x1d_0000 if address & 4 == 0 => present,
@@ -443,6 +462,19 @@ mod tests {
         assert!(Content::Value(77).agrees(Content::Digest(digest(77))));
         assert!(!Content::Value(77).agrees(Content::Digest(digest(78))));
         assert!(Content::Value(0).agrees(Content::Digest(0)));
+    }
+
+    #[test]
+    fn a_trace_without_end_is_refused() {
+        let ring = Record::Mailbox {
+            function: 0,
+            header: 0x0031_0001,
+        };
+        let file = trace(&vec![ring; MAX_REQUESTS + 2]);
+        assert!(matches!(
+            Outcome::read(&file[..]),
+            Err(ReadError::Malformed(Malformed::TooLong))
+        ));
     }
 
     #[test]

@@ -179,7 +179,11 @@ fn our_contents_and_requests_are_those_of_linux() {
     assert!(ours.violations.is_empty(), "{:?}", ours.violations);
     let (theirs, own) = (linux.total_effort(), ours.total_effort());
     println!("register writes: Linux {theirs:?}, fastlinq {own:?}");
-    assert_reviewed(&compare(&linux, &ours));
+    let differences = compare(&linux, &ours);
+    assert_reviewed(&differences);
+    let list = reviewed();
+    let stale = list.review(&differences).stale;
+    assert!(stale.is_empty(), "no longer different: {stale:#?}");
     assert!(
         2 * own.register_writes <= theirs.register_writes,
         "fastlinq writes {} registers, Linux {}",
