@@ -214,6 +214,12 @@ impl Cause {
             | Self::Load(LoadError::Mailbox(error))
             | Self::Resources(ResourceError::Mailbox(error)) => Some(Command::Mfw(error.command())),
             Self::Load(_) => Some(Command::Mfw(DriverCommand::LOAD_REQ)),
+            Self::Resources(ResourceError::LockBusy(_) | ResourceError::LockRefused { .. }) => {
+                Some(Command::Mfw(DriverCommand::RESOURCE_CMD))
+            }
+            Self::Resources(ResourceError::BeyondChip { .. }) => {
+                Some(Command::Mfw(DriverCommand::GET_RESOURCE_ALLOC))
+            }
             Self::Images(_) => Some(Command::Mfw(DriverCommand::BIST_TEST)),
             Self::Unsupported(reply) | Self::Refused(reply) => Some(Command::Mfw(reply.command)),
             Self::Ramrod(error) => Some(Command::Ramrod(error.ramrod())),
@@ -226,8 +232,20 @@ impl Cause {
     pub fn raw_reply(&self) -> Option<RawReply> {
         match self {
             Self::Unsupported(reply) | Self::Refused(reply) => Some(*reply),
-            Self::Load(LoadError::Refused { code, param }) => Some(RawReply {
+            Self::Load(
+                LoadError::Refused { code, param } | LoadError::AlreadyLoaded { code, param, .. },
+            ) => Some(RawReply {
                 command: DriverCommand::LOAD_REQ,
+                code: *code,
+                param: *param,
+            }),
+            Self::Load(LoadError::ForceNeeded { param, .. }) => Some(RawReply {
+                command: DriverCommand::LOAD_REQ,
+                code: FirmwareResponse::DRV_LOAD_REFUSED_REQUIRES_FORCE,
+                param: *param,
+            }),
+            Self::Resources(ResourceError::LockRefused { code, param }) => Some(RawReply {
+                command: DriverCommand::RESOURCE_CMD,
                 code: *code,
                 param: *param,
             }),

@@ -339,10 +339,19 @@ impl<H: Host> Adapter<Reset, H> {
 /// ```
 ///
 /// ```compile_fail,E0599
-/// use fastlinq_hal::adapter::{Adapter, InventorySkipped, Up};
+/// use fastlinq_hal::adapter::{Adapter, InventorySkipped, NvmPopulated};
 /// use fastlinq_hal::host::Host;
 ///
-/// fn images<H: Host>(adapter: &Adapter<Up<InventorySkipped>, H>) -> usize {
+/// fn images<H: Host>(adapter: &Adapter<NvmPopulated<InventorySkipped>, H>) -> usize {
+///     adapter.images().len()
+/// }
+/// ```
+///
+/// ```compile_fail,E0599
+/// use fastlinq_hal::adapter::{Adapter, McpReady};
+/// use fastlinq_hal::host::Host;
+///
+/// fn images<H: Host>(adapter: &Adapter<McpReady, H>) -> usize {
 ///     adapter.images().len()
 /// }
 /// ```
@@ -365,6 +374,36 @@ impl<H: Host> Adapter<NvmPopulated<ImageTable>, H> {
     }
 }
 
+/// The images in the flash, of an adapter that is up; only with an inventory.
+///
+/// ```compile_fail,E0599
+/// use fastlinq_hal::adapter::{Adapter, BistUnsupported, Up};
+/// use fastlinq_hal::host::Host;
+///
+/// fn images<H: Host>(adapter: &Adapter<Up<BistUnsupported>, H>) -> usize {
+///     adapter.images().len()
+/// }
+/// ```
+///
+/// ```compile_fail,E0599
+/// use fastlinq_hal::adapter::{Adapter, InventorySkipped, Up};
+/// use fastlinq_hal::host::Host;
+///
+/// fn images<H: Host>(adapter: &Adapter<Up<InventorySkipped>, H>) -> usize {
+///     adapter.images().len()
+/// }
+/// ```
+///
+/// With one:
+///
+/// ```
+/// use fastlinq_hal::adapter::{Adapter, ImageTable, Up};
+/// use fastlinq_hal::host::Host;
+///
+/// fn images<H: Host>(adapter: &Adapter<Up<ImageTable>, H>) -> usize {
+///     adapter.images().len()
+/// }
+/// ```
 impl<H: Host> Adapter<Up<ImageTable>, H> {
     /// The images in the flash, in the order of the management firmware's table.
     #[must_use]

@@ -70,7 +70,7 @@ impl fmt::Display for Reply {
 /// Deliberately not a `Result`: `Unsupported` cannot travel through `?`, so that no missing feature of an old
 /// firmware fails a bring-up by accident.
 ///
-/// ```compile_fail
+/// ```compile_fail,E0277
 /// # use fastlinq_hal::{core_state::Core, host::Host, mfw::{MailboxError, features}};
 /// fn f<H: Host>(core: &mut Core<H>) -> Result<(), MailboxError> {
 ///     // The first `?` is for the way there and back; a second one does not exist.

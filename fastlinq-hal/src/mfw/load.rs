@@ -103,11 +103,17 @@ pub enum LoadError {
     ForceNeeded {
         /// The other driver.
         existing: ExistingDriver,
+        /// The response parameter; the code was DRV_LOAD_REFUSED_REQUIRES_FORCE.
+        param: u32,
     },
     /// The load would be granted, but the management firmware says that a driver is already on the function.
     AlreadyLoaded {
         /// The other driver.
         existing: ExistingDriver,
+        /// The response code, which grants.
+        code: FirmwareResponse,
+        /// The response parameter.
+        param: u32,
     },
 }
 
@@ -121,12 +127,12 @@ impl fmt::Display for LoadError {
                 response_name(DriverCommand::LOAD_REQ, *code),
                 code.0
             ),
-            Self::ForceNeeded { existing } => write!(
+            Self::ForceNeeded { existing, .. } => write!(
                 f,
                 "another driver (role {}, storm firmware {:#010x}) holds the function and was not pushed out",
                 existing.role, existing.firmware
             ),
-            Self::AlreadyLoaded { existing } => write!(
+            Self::AlreadyLoaded { existing, .. } => write!(
                 f,
                 "the management firmware says that a driver (role {}, storm firmware {:#010x}) is already loaded",
                 existing.role, existing.firmware
@@ -173,7 +179,10 @@ pub fn request<H: Host>(core: &mut Core<H>, request: &LoadRequest) -> Result<Loa
                 let existing = ExistingDriver::decode(&response);
                 if forced || !may_force(request, existing.role) {
                     core.command(DriverCommand::CANCEL_LOAD_REQ, 0, &[])?;
-                    return Err(LoadError::ForceNeeded { existing });
+                    return Err(LoadError::ForceNeeded {
+                        existing,
+                        param: reply.param,
+                    });
                 }
                 warning!("a driver of role {} is pushed out", existing.role);
                 forced = true;
@@ -187,6 +196,8 @@ pub fn request<H: Host>(core: &mut Core<H>, request: &LoadRequest) -> Result<Loa
                 if interface != OLD_INTERFACE && flags & word::LOAD_RSP_FLAGS0_DRV_EXISTS != 0 {
                     return Err(LoadError::AlreadyLoaded {
                         existing: ExistingDriver::decode(&response),
+                        code,
+                        param: reply.param,
                     });
                 }
                 return Ok(Loaded {

@@ -128,7 +128,10 @@ fn force_follows_the_policy() {
             assert!(result.expect("granted").forced);
             assert_eq!(sent(&core), vec![DriverCommand::LOAD_REQ; 2]);
         } else {
-            let Err(LoadError::ForceNeeded { existing: driver }) = result else {
+            let Err(LoadError::ForceNeeded {
+                existing: driver, ..
+            }) = result
+            else {
                 panic!("{result:?}");
             };
             assert_eq!(u32::from(driver.role), existing);

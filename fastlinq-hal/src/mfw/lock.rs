@@ -1,5 +1,7 @@
 //! Locks that the management firmware keeps between functions (RESOURCE_CMD).
 
+use core::fmt;
+
 use fastlinq_pac::mfw::DriverCommand;
 use fastlinq_pac::mfw::constants::resource_lock as word;
 
@@ -42,6 +44,17 @@ pub enum LockOwner {
     Diagnostics,
     /// A value that no source documents.
     Unknown(u8),
+}
+
+impl fmt::Display for LockOwner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Function(function) => write!(f, "PF {function}"),
+            Self::ManagementFirmware => f.write_str("the firmware itself"),
+            Self::Diagnostics => f.write_str("the diagnostic driver"),
+            Self::Unknown(owner) => write!(f, "unknown owner {owner:#x}"),
+        }
+    }
 }
 
 impl LockOwner {

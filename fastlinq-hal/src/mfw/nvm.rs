@@ -74,7 +74,7 @@ impl From<MailboxError> for NvmError {
 
 /// Reads the flash through the management firmware.
 ///
-/// ```compile_fail
+/// ```compile_fail,E0599
 /// # use fastlinq_hal::{core_state::Core, host::Host, mfw::nvm::NvmReader};
 /// # fn f<H: Host>(core: &mut Core<H>) {
 /// // There is no way to write.

@@ -194,7 +194,7 @@ impl fmt::Display for ResourceError {
             Self::Mailbox(error) => error.fmt(f),
             Self::LockBusy(owner) => write!(
                 f,
-                "the management firmware's allocation lock stayed with {owner:?}"
+                "the management firmware's allocation lock stayed with {owner}"
             ),
             Self::LockRefused { code, param } => write!(
                 f,
