@@ -5,12 +5,14 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 const PATIENCE: Duration = Duration::from_secs(1);
-/// Steps between two looks at the clock.
-const STRIDE: u64 = 64;
+/// Looks at the clock in all.
+const LOOKS: u64 = 1024;
 
 pub(crate) struct Progress {
     bar: ProgressBar,
     started: Instant,
+    /// Steps between two looks at the clock.
+    stride: u64,
     done: std::cell::Cell<u64>,
 }
 
@@ -24,6 +26,7 @@ impl Progress {
         Self {
             bar,
             started: Instant::now(),
+            stride: (total / LOOKS).max(1),
             done: std::cell::Cell::new(0),
         }
     }
@@ -32,7 +35,7 @@ impl Progress {
         let before = self.done.get();
         let done = before + steps;
         self.done.set(done);
-        if before / STRIDE == done / STRIDE {
+        if before / self.stride == done / self.stride {
             return;
         }
         if self.bar.is_hidden() && self.started.elapsed() > PATIENCE {
