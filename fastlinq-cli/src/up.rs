@@ -51,14 +51,12 @@ pub(crate) fn run(args: &UpArgs) -> Result<ExitCode> {
         }
         session.report.cycles += 1;
         progress.advance(1);
-        if outcome.is_err() {
-            break;
-        }
-        if session.report.cycles == args.cycles {
-            break;
-        }
     }
     drop(progress);
+    for violation in session.host.violations() {
+        let warning = format!("a rule of the chip was broken: {violation}");
+        session.report.warnings.push(warning);
+    }
     report.failure = outcome.err();
     recording.finish()?;
     print(&report, args.json)?;
