@@ -1,6 +1,7 @@
 //! The software adapter as all its functions and the control socket share it.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use fastlinq_model::{Bar, Card, CardConfig, HostMemory, Interrupts, Unmapped, Wire};
@@ -12,6 +13,11 @@ use super::timing::Timing;
 
 /// How long a server may wait for its peer: frames from outside are looked for this often.
 const INTERVAL: Duration = Duration::from_millis(1);
+
+/// How long an interrupt that an access causes is under way. On a card it comes long after the processor has gone on from
+/// the access that caused it; here the access itself takes this long, and a driver that enables an interrupt just before
+/// it is ready for it, as Linux does after its self-test, would lose it.
+const TRAVEL: Duration = Duration::from_micros(150);
 
 /// Memory and interrupts of whoever uses a function.
 #[derive(Clone)]
@@ -64,10 +70,61 @@ impl HostMemory for Peers {
     }
 }
 
-impl Interrupts for Peers {
-    fn raise(&mut self, function: u8, vector: u16) {
-        if let Some(peer) = self.0.get(usize::from(function)) {
+/// Interrupts on their way.
+#[derive(Default)]
+struct Travelling {
+    /// True during an access.
+    hold: bool,
+    waiting: VecDeque<(Instant, u8, u16)>,
+}
+
+/// Delivers interrupts; those that an access causes arrive some time after the access is over.
+#[derive(Clone)]
+struct Lines {
+    peers: Vec<Peer>,
+    travelling: Arc<Mutex<Travelling>>,
+}
+
+impl Lines {
+    fn travelling(&self) -> MutexGuard<'_, Travelling> {
+        self.travelling
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn hold(&self, hold: bool) {
+        self.travelling().hold = hold;
+    }
+
+    fn signal(&self, function: u8, vector: u16) {
+        if let Some(peer) = self.peers.get(usize::from(function)) {
             peer.interrupts.signal(InterruptLines::MSIX, vector.into());
+        }
+    }
+
+    /// Delivers what has arrived; how long until the next does.
+    fn arrive(&self) -> Option<Duration> {
+        let mut travelling = self.travelling();
+        let now = Instant::now();
+        while let Some(&(due, function, vector)) = travelling.waiting.front() {
+            if due > now {
+                return Some(due - now);
+            }
+            self.signal(function, vector);
+            travelling.waiting.pop_front();
+        }
+        None
+    }
+}
+
+impl Interrupts for Lines {
+    fn raise(&mut self, function: u8, vector: u16) {
+        let mut travelling = self.travelling();
+        if travelling.hold {
+            let due = Instant::now() + TRAVEL;
+            travelling.waiting.push_back((due, function, vector));
+        } else {
+            self.signal(function, vector);
         }
     }
 }
@@ -76,6 +133,7 @@ impl Interrupts for Peers {
 pub(super) struct Running {
     pub(super) card: Card,
     pub(super) timing: Timing,
+    lines: Lines,
     recorder: Option<Recorder>,
     started: Instant,
     /// Functions that were accessed since their reset.
@@ -118,7 +176,9 @@ impl Running {
         let begun = Instant::now();
         self.used |= 1 << (function & 15);
         self.catch_up();
+        self.lines.hold(true);
         let result = access(&mut self.card);
+        self.lines.hold(false);
         self.timing.add(begun.elapsed());
         result
     }
@@ -136,11 +196,11 @@ impl Adapter {
         wires: Vec<Option<Box<dyn Wire>>>,
         recorder: Option<Recorder>,
     ) -> Self {
-        let mut card = Card::new(
-            config,
-            Box::new(Peers(peers.clone())),
-            Box::new(Peers(peers)),
-        );
+        let lines = Lines {
+            peers: peers.clone(),
+            travelling: Arc::default(),
+        };
+        let mut card = Card::new(config, Box::new(Peers(peers)), Box::new(lines.clone()));
         for (port, wire) in (0..).zip(wires) {
             if let Some(wire) = wire {
                 card.set_wire(port, wire);
@@ -153,6 +213,7 @@ impl Adapter {
         Self {
             running: Mutex::new(Running {
                 card,
+                lines,
                 recorder,
                 timing: Timing::default(),
                 started: Instant::now(),
@@ -190,9 +251,12 @@ impl Adapter {
         running.report_violations();
         let now = running.card.now_ns();
         let due = running.card.next_event_ns();
-        due.map_or(INTERVAL, |at| {
-            Duration::from_nanos(at.saturating_sub(now)).min(INTERVAL)
-        })
+        let event = due.map(|at| Duration::from_nanos(at.saturating_sub(now)));
+        let interrupt = running.lines.arrive();
+        [event, interrupt]
+            .into_iter()
+            .flatten()
+            .fold(INTERVAL, Duration::min)
     }
 
     /// The BAR's size for a function.
@@ -207,5 +271,27 @@ impl Adapter {
         if let Some(summary) = running.timing.summary() {
             anstream::eprintln!("measure: accesses {summary}");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn interrupts_of_an_access_arrive_after_it_and_others_at_once() {
+        let mut lines = Lines {
+            peers: Vec::new(),
+            travelling: Arc::default(),
+        };
+        lines.raise(0, 1);
+        assert_eq!(lines.arrive(), None);
+        lines.hold(true);
+        lines.raise(0, 2);
+        lines.hold(false);
+        assert!(lines.arrive().is_none_or(|left| left <= TRAVEL));
+        std::thread::sleep(TRAVEL);
+        assert_eq!(lines.arrive(), None);
+        assert!(lines.travelling().waiting.is_empty());
     }
 }
