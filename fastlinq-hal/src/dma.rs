@@ -109,6 +109,11 @@ impl<R: DmaRegion> DmaBuffer<R> {
         length
     }
 
+    /// The region itself.
+    pub const fn region(&self) -> &R {
+        &self.region
+    }
+
     /// Gives the region back.
     pub fn into_region(self) -> R {
         self.region

@@ -149,6 +149,8 @@ use core::sync::atomic::{Ordering, fence};
 
 pub use crate::dma::DmaRegion;
 
+pub mod conformance;
+
 /// A memory BAR of the adapter; clones are handles to the same BAR.
 ///
 /// Offsets are in bytes, aligned to the width of the access, and the access lies inside the BAR; the
@@ -259,5 +261,40 @@ pub trait Host: DmaAllocator + Clock + embedded_hal::delay::DelayNs {
     /// Number of MSI-X vectors that the host has set up; 0 when the driver is to poll.
     fn interrupt_vectors(&self) -> u16 {
         0
+    }
+}
+
+/// A host that is lent: who has to give it back afterwards can still run the driver on it.
+impl<H: Host> Host for &mut H {
+    type Bar = H::Bar;
+
+    fn registers(&self) -> Self::Bar {
+        (**self).registers()
+    }
+
+    fn doorbells(&self) -> Self::Bar {
+        (**self).doorbells()
+    }
+
+    fn identity(&self) -> PciIdentity {
+        (**self).identity()
+    }
+
+    fn interrupt_vectors(&self) -> u16 {
+        (**self).interrupt_vectors()
+    }
+}
+
+impl<A: DmaAllocator> DmaAllocator for &mut A {
+    type Region = A::Region;
+
+    fn allocate(&mut self, size: usize, align: usize) -> Result<Self::Region, AllocationError> {
+        (**self).allocate(size, align)
+    }
+}
+
+impl<C: Clock> Clock for &mut C {
+    fn now_us(&self) -> u64 {
+        (**self).now_us()
     }
 }

@@ -197,6 +197,19 @@ impl<R: DmaRegion> Dmae<R> {
         )
     }
 
+    /// Copies inside host memory. The caller vouches for both ends, as for [`copy_in`](Self::copy_in).
+    pub(crate) fn copy_in_host<B: Bar>(
+        &mut self,
+        windows: &Windows<B>,
+        delay: &mut impl DelayNs,
+        from: BusAddress,
+        to: BusAddress,
+        dwords: u32,
+    ) -> Result<(), DmaeError> {
+        let (from, to) = (End::Host(from), End::Host(to));
+        self.command(windows, delay, from, to, dwords, DmaeOptions::default())
+    }
+
     /// Copies half a page of host memory to its other half and compares, as drivers do before they trust the
     /// engine.
     ///

@@ -9,6 +9,7 @@ use super::inventory::{BistUnsupported, ImageTable, InventorySkipped};
 use super::leak::LeakReport;
 use super::states::{McpReady, NvmPopulated, Reset, State, Up};
 use crate::access::FunctionIdentity;
+use crate::core_state::Core;
 use crate::host::{AllocationError, DmaAllocator, Host};
 use crate::mfw::function::FunctionConfig;
 use crate::mfw::nvm_config::NvmConfig;
@@ -135,6 +136,11 @@ impl<S: State, H: Host> Adapter<S, H> {
     #[must_use]
     pub fn host(&self) -> &H {
         &self.inner.core.host
+    }
+
+    /// What every state works on.
+    pub(crate) fn core_mut(&mut self) -> &mut Core<H> {
+        &mut self.inner.core
     }
 
     pub(super) fn with_state<T: State>(self, state: T) -> Adapter<T, H> {
