@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use anstyle::{AnsiColor, Style};
-use fastlinq_hal::adapter::{Cause, Command};
+use fastlinq_hal::adapter::Cause;
 use fastlinq_hal::firmware::FirmwareImage;
 use fastlinq_hal::mfw::Transcript;
 use fastlinq_hal::mfw::link::LinkState;
@@ -56,6 +56,7 @@ pub(crate) struct Failure {
     pub(crate) sentence: String,
     pub(crate) command: Option<String>,
     pub(crate) raw_reply: Option<String>,
+    pub(crate) raw_value: Option<String>,
     pub(crate) transcript: Vec<String>,
 }
 
@@ -87,21 +88,11 @@ impl Failure {
             state,
             layer: cause.layer().to_string(),
             sentence: cause.to_string(),
-            command: cause.command().map(command),
+            command: cause.command().map(|command| command.to_string()),
             raw_reply: cause.raw_reply().map(|reply| reply.to_string()),
+            raw_value: cause.raw_value().map(|value| format!("{value:#010x}")),
             transcript: transcript.iter().map(ToString::to_string).collect(),
         }
-    }
-}
-
-fn command(command: Command) -> String {
-    match command {
-        Command::Mfw(code) => match code.name() {
-            Some(name) => format!("{name} ({:#06x}) to the management firmware", code.value()),
-            None => format!("{:#06x} to the management firmware", code.value()),
-        },
-        Command::Ramrod(ramrod) => format!("{ramrod:?} to the storm firmware"),
-        other => format!("{other:?}"),
     }
 }
 
@@ -173,6 +164,8 @@ fn print_failure(out: &mut impl Write, failure: &Failure) -> io::Result<()> {
     }
     if let Some(reply) = &failure.raw_reply {
         writeln!(out, "raw reply: {reply}")?;
+    } else if let Some(value) = &failure.raw_value {
+        writeln!(out, "raw value: {value}")?;
     }
     writeln!(out, "\nexchanges with the management firmware:")?;
     if failure.transcript.is_empty() {

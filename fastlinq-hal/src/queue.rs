@@ -102,10 +102,12 @@ pub struct QueuePairRequest {
 /// It owns the status block's memory and handles to both BARs, shares nothing with other queue pairs, and can move to
 /// another thread when the host's types can. All operations are plain loads and stores; none waits.
 ///
-/// Give it back with [`close_queue_pair`]. A queue pair that is dropped instead leaves its status block's memory
-/// allocated for good, because the device may still write to it.
+/// Give it back with [`close_queue_pair`], or, when the adapter has gone down meanwhile, with [`reclaim_queue_pair`]. A queue
+/// pair that is dropped instead leaves its status block's memory allocated for good, because the device may still write to
+/// it.
 ///
 /// [`close_queue_pair`]: crate::adapter::Adapter::close_queue_pair
+/// [`reclaim_queue_pair`]: crate::adapter::Adapter::reclaim_queue_pair
 pub struct QueuePort<H: Host> {
     id: QueuePairId,
     absolute: u16,
@@ -239,6 +241,10 @@ impl<H: Host> QueuePort<H> {
 
     pub(crate) fn igu_status_block(&self) -> u16 {
         self.igu_status_block
+    }
+
+    pub(crate) fn bring_up(&self) -> u32 {
+        self.bring_up
     }
 
     pub(crate) fn same_bring_up(&self, bring_up: u32) -> bool {

@@ -14,6 +14,7 @@ use fastlinq_hal::mfw::resources::ResourceError;
 use fastlinq_hal::mfw::{AttachError, MailboxError};
 use fastlinq_model_host::ModelHost;
 use fastlinq_model_host::model::Chip;
+use fastlinq_pac::GrcAddress;
 use fastlinq_pac::mfw::{DriverCommand, FirmwareResponse};
 
 /// What the management firmware answers when asked for the images in the flash.
@@ -26,6 +27,10 @@ enum Inventory {
 use Inventory::{Images, Refused, Unsupported};
 
 const CHIPS: [Chip; 2] = [Chip::K2, Chip::Bb];
+
+/// The first command of all, and the one for the lock on resources.
+const FEATURES: Command = Command::Mfw(DriverCommand::GET_MFW_FEATURE_SUPPORT);
+const LOCK: Command = Command::Mfw(DriverCommand::RESOURCE_CMD);
 
 /// Nobody is pushed out, so that the management firmware's first word on the load counts.
 fn config() -> AdapterConfig {
@@ -93,16 +98,27 @@ fn connects(persona: &str) {
     }
 }
 
-/// Reset -> Reset, with a cause of the management firmware's layer.
-fn does_not_connect(persona: &str, expected: fn(&Cause) -> bool, commands: bool) {
+/// The cause of a failed transition names the management firmware, what it was asked, and what it gave.
+fn assert_named(cause: &Cause) {
+    assert_eq!(cause.layer(), Layer::ManagementFirmware, "{cause}");
+    assert!(cause.command().is_some(), "{cause}");
+    assert!(cause.raw_value().is_some(), "{cause}");
+    let sentence = cause.to_string();
+    assert!(sentence.starts_with("management firmware: "), "{sentence}");
+}
+
+/// Reset -> Reset.
+fn does_not_connect(persona: &str, expected: fn(&Cause) -> bool, asked: Command, value: u32) {
     for chip in CHIPS {
         let host = host(chip, persona);
         let failed = Adapter::new(host.clone(), config()).connect().unwrap_err();
         assert_eq!(failed.adapter.state_name(), "Reset");
-        assert_eq!(failed.cause.layer(), Layer::ManagementFirmware);
+        assert_named(&failed.cause);
         assert!(expected(&failed.cause), "{:?}", failed.cause);
-        assert_eq!(failed.cause.command().is_some(), commands, "{failed}");
-        assert_eq!(failed.adapter.transcript().total() > 0, commands);
+        assert_eq!(failed.cause.command(), Some(asked), "{failed}");
+        assert_eq!(failed.cause.raw_value(), Some(value), "{failed}");
+        let by_mailbox = matches!(asked, Command::Mfw(_));
+        assert_eq!(failed.adapter.transcript().total() > 0, by_mailbox);
         assert_clean(&host, persona);
     }
 }
@@ -127,7 +143,7 @@ fn populates(persona: &str, expected: &Inventory) {
             }
             (Err(failed), Refused(code, param)) => {
                 assert_eq!(failed.adapter.state_name(), "McpReady");
-                assert_eq!(failed.cause.layer(), Layer::ManagementFirmware);
+                assert_named(&failed.cause);
                 let command = Command::Mfw(DriverCommand::BIST_TEST);
                 assert_eq!(failed.cause.command(), Some(command));
                 let reply = failed.cause.raw_reply().unwrap();
@@ -155,6 +171,7 @@ fn skips_the_inventory(persona: &str, ends: fn(&Cause) -> bool, goes_up: bool) {
             }
             Err((state, cause)) => {
                 assert_eq!(state, "NvmPopulated");
+                assert_named(&cause);
                 assert!(!goes_up && ends(&cause), "{cause:?}");
             }
         }
@@ -179,9 +196,8 @@ fn does_not_go_up(persona: &str, expected: fn(&Cause) -> bool, replied: bool) {
         let host = host(chip, persona);
         let (state, cause) = up(populated(&host)).unwrap_err();
         assert_eq!(state, "NvmPopulated");
-        assert_eq!(cause.layer(), Layer::ManagementFirmware);
+        assert_named(&cause);
         assert!(expected(&cause), "{cause:?}");
-        assert!(cause.command().is_some(), "{cause}");
         assert_eq!(cause.raw_reply().is_some(), replied, "{cause}");
         assert_clean(&host, persona);
     }
@@ -208,7 +224,7 @@ macro_rules! personas {
     (
         up: { $($up:ident $up_name:literal $up_inventory:expr;)* }
         not_up: { $($not_up:ident $not_up_name:literal $not_up_inventory:expr, $not_up_cause:pat => $reply:literal;)* }
-        not_connected: { $($deaf:ident $deaf_name:literal $deaf_cause:pat => $commands:literal;)* }
+        not_connected: { $($deaf:ident $deaf_name:literal $deaf_cause:pat => $asked:expr, $value:expr;)* }
     ) => {
         const TABLE: &[&str] = &[$($up_name,)* $($not_up_name,)* $($deaf_name,)*];
         $(mod $up {
@@ -241,7 +257,7 @@ macro_rules! personas {
             use super::*;
             #[test]
             fn connect() {
-                does_not_connect($deaf_name, |cause| matches!(cause, $deaf_cause), $commands);
+                does_not_connect($deaf_name, |cause| matches!(cause, $deaf_cause), $asked, $value);
             }
         })*
     };
@@ -267,15 +283,15 @@ personas! {
         load_already_loaded "load-already-loaded" Images(13), Cause::Load(LoadError::AlreadyLoaded { .. }) => true;
         silent_after_load "silent-after-load" Images(13), Cause::Mailbox(_) | Cause::Load(LoadError::Mailbox(_)) => false;
     }
-    // The flag says whether a command was sent.
+    // What was asked, and what came.
     not_connected: {
-        silent "silent" Cause::Mailbox(MailboxError::NoAnswer { .. }) => true;
-        halted "halted" Cause::Mailbox(MailboxError::NoAnswer { .. }) => true;
-        stale_sequence "stale-sequence" Cause::Mailbox(MailboxError::NoAnswer { .. }) => true;
-        lock_busy "lock-busy" Cause::Resources(ResourceError::LockBusy(_)) => true;
-        absent "absent" Cause::Attach(AttachError::Absent) => false;
-        never_boots "never-boots" Cause::Attach(AttachError::StillBooting) => false;
-        no_ports "no-ports" Cause::Attach(AttachError::BadPortCount { count: 0 }) => false;
+        silent "silent" Cause::Mailbox(MailboxError::NoAnswer { .. }) => FEATURES, 0;
+        halted "halted" Cause::Mailbox(MailboxError::NoAnswer { .. }) => FEATURES, 0;
+        stale_sequence "stale-sequence" Cause::Mailbox(MailboxError::NoAnswer { .. }) => FEATURES, 0x0016_0000;
+        lock_busy "lock-busy" Cause::Resources(ResourceError::LockBusy { .. }) => LOCK, 0x210;
+        absent "absent" Cause::Attach(AttachError::Absent) => Command::Read(GrcAddress(0x8c20)), 0;
+        never_boots "never-boots" Cause::Attach(AttachError::StillBooting { .. }) => Command::Read(GrcAddress(0xe2_43a0)), 0;
+        no_ports "no-ports" Cause::Attach(AttachError::BadPortCount { count: 0, .. }) => Command::Read(GrcAddress(0xe2_4764)), 0;
     }
 }
 

@@ -256,21 +256,42 @@ fn what_cannot_be_is_refused_before_the_device_is_asked() {
     assert_clean(&host, "refusals");
 }
 
-#[test]
-fn a_queue_pair_left_open_is_stopped_on_the_way_down() {
-    let host = host(Chip::K2, "modern");
-    let mut adapter = adapter_up(&host, AdapterConfig::default());
+/// An adapter that is up with one queue pair open on an active vport.
+fn up_with_a_queue(host: &ModelHost) -> (UpWithImages<ModelHost>, QueuePort<ModelHost>, Rings) {
+    let mut adapter = adapter_up(host, AdapterConfig::default());
     let vport = adapter.start_vport(VportConfig::default()).unwrap();
-    let rings = Rings::new(&host);
+    let rings = Rings::new(host);
     let port = adapter.open_queue_pair(vport, &rings.request()).unwrap();
     adapter.activate_vport(vport).unwrap();
+    (adapter, port, rings)
+}
+
+#[test]
+fn a_queue_pair_left_open_is_stopped_on_the_way_down_and_may_be_handed_in_then() {
+    let host = host(Chip::K2, "modern");
+    let (adapter, port, rings) = up_with_a_queue(&host);
+    let failed = adapter.reclaim_queue_pair(port).unwrap_err();
+    assert_eq!(failed.cause.layer(), Layer::Driver, "the adapter is up");
     let adapter = adapter.down().unwrap();
+    assert!(adapter.leaked().is_empty());
+    adapter.reclaim_queue_pair(failed.port).unwrap();
     drop(rings);
-    // The status block of the forgotten queue pair stays allocated.
+    assert_clean(&host, "handed in");
+}
+
+#[test]
+fn a_queue_pair_may_be_handed_in_several_bring_ups_later() {
+    let host = host(Chip::K2, "modern");
+    let (adapter, port, rings) = up_with_a_queue(&host);
+    let mut adapter = adapter.down().unwrap();
+    drop(rings);
+    // The status block is with the queue pair.
     assert_eq!(host.memory().live_regions, 1);
-    let mut adapter = match up(adapter, &image()) {
-        Ok(AnyAdapter::UpWithImages(adapter)) => adapter,
-        other => panic!("{other:?}"),
+    for _ in 0..6 {
+        adapter = up(adapter, &image()).unwrap().into_reset().unwrap();
+    }
+    let Ok(AnyAdapter::UpWithImages(mut adapter)) = up(adapter, &image()) else {
+        panic!("not up")
     };
     let failed = adapter.close_queue_pair(port).unwrap_err();
     assert_eq!(
@@ -278,11 +299,45 @@ fn a_queue_pair_left_open_is_stopped_on_the_way_down() {
         Layer::Driver,
         "it is of an earlier bring-up"
     );
-    drop(failed);
+    adapter.reclaim_queue_pair(failed.port).unwrap();
     adapter.down().unwrap();
-    assert_eq!(host.memory().live_regions, 1);
+    assert_clean(&host, "handed in late");
+}
+
+#[test]
+fn a_queue_pair_stays_with_its_owner_when_the_device_is_not_known_to_be_quiet() {
+    let host = host(Chip::K2, "modern");
+    let (adapter, port, rings) = up_with_a_queue(&host);
+    host.faults().vanish();
+    let failed = adapter.down().unwrap_err();
+    assert!(failed.leaked.regions > 0);
+    let refused = failed.adapter.reclaim_queue_pair(port).unwrap_err();
+    assert_eq!(refused.cause.layer(), Layer::Driver);
+    // Dropped, it keeps its memory for good.
+    let live = host.memory().live_regions;
+    drop(refused);
+    assert_eq!(host.memory().live_regions, live);
+    std::mem::forget(rings);
     assert_eq!(host.memory().late_count, 0);
-    assert_eq!(host.violations(), []);
+}
+
+#[test]
+fn a_queue_pair_of_another_adapter_is_refused() {
+    let (one, other) = (host(Chip::K2, "modern"), host(Chip::K2, "modern"));
+    let (mut adapter, port, rings) = up_with_a_queue(&one);
+    let (mut stranger, theirs, their_rings) = up_with_a_queue(&other);
+    let failed = stranger.close_queue_pair(port).unwrap_err();
+    assert_eq!(failed.cause.layer(), Layer::Driver);
+    let stranger = {
+        stranger.close_queue_pair(theirs).unwrap();
+        stranger.down().unwrap()
+    };
+    let failed = stranger.reclaim_queue_pair(failed.port).unwrap_err();
+    adapter.close_queue_pair(failed.port).unwrap();
+    adapter.down().unwrap();
+    drop((rings, their_rings));
+    assert_clean(&one, "its own");
+    assert_clean(&other, "the stranger");
 }
 
 #[test]

@@ -77,6 +77,16 @@ impl<R: DmaRegion> Dmae<R> {
         self.poisoned
     }
 
+    /// All DMA memory: the completion word's and the bounce buffer's.
+    ///
+    /// The caller must know that the engine is at no command of a poisoned one any more.
+    pub(crate) fn into_memory(mut self) -> impl Iterator<Item = DmaBuffer<R>> {
+        let memory = self.memory.take();
+        memory
+            .into_iter()
+            .flat_map(|memory| [memory.completion, memory.bounce])
+    }
+
     /// Bytes of DMA memory that stay allocated for good when this is dropped: 0 unless it is poisoned.
     pub fn kept_bytes(&self) -> usize {
         match &self.memory {

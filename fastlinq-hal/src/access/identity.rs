@@ -42,8 +42,11 @@ pub struct FunctionIdentity {
     pub chip_metal: u8,
     /// Bond id.
     pub bond_id: u8,
-    /// Whether one PCI function drives both engines (100G on BB); this driver then drives the first alone.
+    /// Whether one PCI function drives both engines (100G on BB). The management firmware of such a function can be
+    /// talked to; going up is refused ([`ConfigError::TwoEngines`](crate::config::ConfigError::TwoEngines)).
     pub coupled: bool,
+    /// The register that says so: bit n is set when function n drives both engines; 0 on K2.
+    pub engine_pairs: u32,
     /// Ports of the engine: 1, 2 or 4.
     pub ports_per_engine: u8,
     /// Functions of the engine that are not hidden.
@@ -73,6 +76,7 @@ impl Default for FunctionIdentity {
             chip_metal: 0,
             bond_id: 0,
             coupled: false,
+            engine_pairs: 0,
             ports_per_engine: 1,
             functions: 1,
             function_index: 0,
@@ -132,8 +136,11 @@ impl FunctionIdentity {
         windows.set_function(rel_pf);
         windows.end_pretends();
 
-        let coupled =
-            chip == Chip::Bb && miscs::CMT_ENABLED_FOR_PAIR.on(windows).get() >> rel_pf & 1 == 1;
+        let engine_pairs = match chip {
+            Chip::Bb => miscs::CMT_ENABLED_FOR_PAIR.on(windows).get(),
+            Chip::K2 => 0,
+        };
+        let coupled = engine_pairs >> rel_pf & 1 == 1;
         let port_mode = misc::PORT_MODE.on(windows).get();
         let ports_per_engine = match port_mode {
             _ if coupled => 1,
@@ -168,6 +175,7 @@ impl FunctionIdentity {
                 .on(windows)
                 .read(miscs::chip_test_reg::BOND_ID) as u8,
             coupled,
+            engine_pairs,
             ports_per_engine,
             functions,
             function_index,
@@ -189,7 +197,9 @@ impl FunctionIdentity {
             ports_per_engine, functions, function_index
         );
         if coupled {
-            warning!("the function drives both engines; only the first is used");
+            warning!(
+                "the function drives both engines of the chip; it can be looked at, and not go up"
+            );
         }
         Ok(identity)
     }

@@ -1,6 +1,9 @@
 //! What every state carries, and how it is taken down.
 
+use core::sync::atomic::{AtomicU32, Ordering};
+
 use fastlinq_pac::mfw::DriverCommand;
+use heapless::Deque;
 
 use super::cause::Cause;
 use super::config::AdapterConfig;
@@ -21,6 +24,9 @@ use crate::slowpath::WaitContext;
 /// Parameter of NIG_DRAIN, and the time that it takes in milliseconds with a margin.
 const NIG_DRAIN: u32 = 1000;
 const NIG_DRAIN_MS: u32 = 1020;
+
+/// Bring-ups whose end is remembered.
+pub(super) const QUIET_ENDS: usize = 8;
 
 /// How far a bring-up has come, for the way back.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -52,8 +58,10 @@ pub(super) struct Inner<H: Host> {
     pub(super) nvm: Option<NvmConfig>,
     /// What the link was told; `None` when it was told nothing.
     pub(super) link: Option<LinkSettings>,
-    /// Counts bring-ups, so that a queue pair of an earlier one is recognised.
+    /// Number of the bring-up, so that a queue pair of another one is recognised.
     pub(super) bring_up: u32,
+    /// The last bring-ups that are over and at whose end the device was quiet.
+    pub(super) quiet_ends: Deque<u32, QUIET_ENDS>,
 }
 
 impl<H: Host> Inner<H> {
@@ -73,6 +81,7 @@ impl<H: Host> Inner<H> {
             nvm: None,
             link: None,
             bring_up: 0,
+            quiet_ends: Deque::new(),
         }
     }
 
@@ -80,7 +89,7 @@ impl<H: Host> Inner<H> {
     ///
     /// Nothing stops it: a step that fails is remembered, and the first one is the error. It is bounded: each command to
     /// the management firmware waits its five seconds at most, and ramrods are given up with the first that has no answer.
-    pub(super) fn take_down(&mut self) -> Result<LeakReport, Cause> {
+    pub(super) fn take_down(&mut self) -> Result<(), Cause> {
         let progress = core::mem::take(&mut self.progress);
         let mut first = Ok(());
         if progress != Progress::default() {
@@ -125,12 +134,26 @@ impl<H: Host> Inner<H> {
                 load::unload_done(&mut self.core, WakeOnLan::default()).map(drop),
             );
         }
-        let quiet = !progress.master_enabled || super::stop::disable_master(&mut self.core);
+        let mastership = if progress.master_enabled {
+            super::stop::disable_master(&mut self.core)
+        } else {
+            Ok(())
+        };
+        let quiet = mastership.is_ok();
         let mut report = LeakReport::default();
         if let Some(running) = self.running.take() {
             report = running.release(quiet);
+            if quiet {
+                self.remember_quiet_end();
+            }
         }
-        self.core.dmae = None;
+        if let Some(dmae) = self.core.dmae.take() {
+            // An engine that may still be at a command lets go of its memory when the function is quiet.
+            let quiet = quiet || !dmae.is_poisoned();
+            for buffer in dmae.into_memory() {
+                report.release(buffer, quiet);
+            }
+        }
         self.leaked.add(report);
         if !report.is_empty() {
             warning!(
@@ -139,7 +162,26 @@ impl<H: Host> Inner<H> {
                 report.bytes
             );
         }
-        first.map(|()| report)
+        note(&mut first, mastership.map_err(Cause::NotQuiet));
+        first
+    }
+
+    /// Begins a bring-up: gives it a number that no other bring-up has, of this adapter or another.
+    pub(super) fn begin_bring_up(&mut self) {
+        static NEXT: AtomicU32 = AtomicU32::new(1);
+        self.bring_up = NEXT.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn remember_quiet_end(&mut self) {
+        if self.quiet_ends.is_full() {
+            let _ = self.quiet_ends.pop_front();
+        }
+        let _ = self.quiet_ends.push_back(self.bring_up);
+    }
+
+    /// Whether a bring-up of this adapter is over, and the device has confirmed that it is quiet.
+    pub(super) fn ended_quietly(&self, bring_up: u32) -> bool {
+        self.quiet_ends.iter().any(|ended| *ended == bring_up)
     }
 }
 

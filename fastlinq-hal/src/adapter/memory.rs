@@ -2,6 +2,7 @@
 
 use super::cause::Cause;
 use super::leak::LeakReport;
+use crate::config::ConfigError;
 use crate::dma::DmaBuffer;
 use crate::host::{DmaAllocator, Host};
 use crate::queue::STATUS_BLOCK_BYTES;
@@ -57,9 +58,7 @@ impl<H: Host> SlowPathMemory<H> {
         let ring = buffer(host, CONSOLIDATION_BYTES, PAGE)?;
         let mut table = buffer(host, TABLE_BYTES, PAGE)?;
         let address = ring.bus_address().value().to_le_bytes();
-        table
-            .copy_from(0, &address)
-            .map_err(|_| Cause::ShortMemory)?;
+        table.copy_from(0, &address).map_err(ConfigError::from)?;
         let consolidation = ConsolidationQueue { ring, table };
         Ok(Self {
             queue,
@@ -80,9 +79,15 @@ pub(super) fn buffer<A: DmaAllocator>(
     align: usize,
 ) -> Result<DmaBuffer<A::Region>, Cause> {
     let buffer = DmaBuffer::new(host.allocate(bytes, align)?);
-    let aligned = buffer.bus_address().value() % align as u64 == 0;
-    if buffer.len() < bytes || !aligned {
-        return Err(Cause::ShortMemory);
+    if buffer.len() < bytes {
+        return Err(Cause::ShortMemory {
+            bytes: buffer.len(),
+            needed: bytes,
+        });
+    }
+    let address = buffer.bus_address();
+    if address.value() % align as u64 != 0 {
+        return Err(Cause::Misaligned { address, align });
     }
     Ok(buffer)
 }

@@ -58,17 +58,21 @@ pub(super) fn stop_hardware<H: Host>(
     Ok(())
 }
 
-/// Takes the function's mastership on PCI away; whether the chip confirmed that it starts no more DMA for the function.
+/// Takes the function's mastership on PCI away, and waits for the chip to confirm that it starts no more DMA for the
+/// function.
 ///
 /// Known by: source reading.
-pub(super) fn disable_master<H: Host>(core: &mut Core<H>) -> bool {
+///
+/// # Errors
+///
+/// The last value of the register; all ones when the function is gone.
+pub(super) fn disable_master<H: Host>(core: &mut Core<H>) -> Result<(), u32> {
     let register = pglue_b::INTERNAL_PFID_ENABLE_MASTER;
     register.on(&core.windows).set(0);
     let quiet = core
         .poll_register(register.address(), MASTER, |value| value == 0)
-        .is_ok()
-        && core.windows.check().is_ok();
-    debug!("mastership on PCI given up, confirmed: {}", quiet);
+        .and_then(|_| core.windows.check().map_err(|_| u32::MAX));
+    debug!("mastership on PCI given up, confirmed: {}", quiet.is_ok());
     quiet
 }
 

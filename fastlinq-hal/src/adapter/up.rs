@@ -29,8 +29,8 @@ use crate::mfw::nvm_config::MultiFunctionMode;
 use crate::mfw::{self, MailboxError};
 use crate::queue::STATUS_BLOCK_BYTES;
 use crate::slowpath::{
-    self, Attentions, EVENT_PROTOCOL_INDEX, EventQueue, OuterTag, SlowPath, SlowPathParts,
-    SlowPathQueue,
+    self, Attentions, EQ_RING_BYTES, EVENT_PROTOCOL_INDEX, EventQueue, OuterTag, SlowPath,
+    SlowPathParts, SlowPathQueue,
 };
 
 /// Alignment of status blocks in bytes: they share no cache line.
@@ -58,7 +58,9 @@ impl<I: Inventory, H: Host> Adapter<NvmPopulated<I>, H> {
     ///
     /// # Errors
     ///
-    /// [`Failed`] with the adapter in [`NvmPopulated`]. Whatever was done has been undone in the order of
+    /// [`Failed`] with the adapter in [`NvmPopulated`]. A file of a version that the crate does not know, an MTU that is
+    /// out of range, and a function that drives both engines of a BB chip are refused before the chip is touched.
+    /// Whatever was done has been undone in the order of
     /// [`down`](Adapter::down), and the attempt may be repeated.
     pub fn up(
         mut self,
@@ -101,7 +103,8 @@ impl<H: Host> Inner<H> {
         let layout = image.layout()?;
         Plan::check_layout(layout)?;
         vports::check_mtu(self.config.mtu)?;
-        self.bring_up = self.bring_up.wrapping_add(1);
+        Plan::check_engines(&self.core.identity)?;
+        self.begin_bring_up();
         let plan = self.plan()?;
         self.core.allocate_dmae()?;
         let running = self.allocate(&plan, image, layout)?;
@@ -213,8 +216,12 @@ impl<H: Host> Inner<H> {
             // The plan has at most as many queue pairs as there are places.
             let _ = queues.push(slot);
         }
-        let events =
-            EventQueue::new(memory.events, memory.event_table).map_err(|_| Cause::ShortMemory)?;
+        let events = EventQueue::new(memory.events, memory.event_table).map_err(|[ring, _]| {
+            Cause::ShortMemory {
+                bytes: ring.len(),
+                needed: EQ_RING_BYTES,
+            }
+        })?;
         let variable = IroId::USTORM_EQE_CONS_GTT;
         let consumer = layout
             .iro(variable)

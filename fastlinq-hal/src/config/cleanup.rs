@@ -56,7 +56,10 @@ pub fn final_cleanup<H: Host>(core: &mut Core<H>, layout: &Layout) -> Result<(),
     });
     let Some(answer) = answer else {
         core.windows.global_write32(acknowledgement, 0)?;
-        return Err(ConfigError::CleanupTimedOut { function });
+        return Err(ConfigError::CleanupTimedOut {
+            function,
+            at: acknowledgement,
+        });
     };
     if core.windows.is_gone(answer?) {
         return Err(AccessError::DeviceGone.into());

@@ -2,7 +2,9 @@
 
 use core::fmt;
 
+use fastlinq_pac::registers::miscs;
 use fastlinq_pac::versions::IroId;
+use fastlinq_pac::{Bar0Offset, BusAddress};
 
 use crate::access::{AccessError, DmaeError};
 use crate::dma::OutOfBuffer;
@@ -26,8 +28,25 @@ pub enum ConfigError {
     Firmware(FirmwareError),
     /// The host has no DMA memory.
     Memory(AllocationError),
-    /// The host gave less DMA memory than it was asked for, or not aligned as asked for.
-    ShortMemory,
+    /// The host gave less DMA memory than it was asked for.
+    ShortMemory {
+        /// Bytes that it gave.
+        bytes: usize,
+        /// Bytes that were asked for.
+        needed: usize,
+    },
+    /// The host gave DMA memory whose bus address is not aligned as it was asked for.
+    Misaligned {
+        /// The bus address.
+        address: BusAddress,
+        /// Alignment that was asked for, in bytes.
+        align: usize,
+    },
+    /// One PCI function drives both engines of a BB chip (100G), which this driver does not do.
+    TwoEngines {
+        /// The register that says so: bit n is set for function n.
+        pairs: u32,
+    },
     /// A BB chip of a revision that no firmware supports.
     ChipRevision {
         /// The chip's revision; 1 is supported.
@@ -57,7 +76,10 @@ pub enum ConfigError {
         count: u32,
     },
     /// The IGU has no status block for the function.
-    NoStatusBlock,
+    NoStatusBlock {
+        /// Its first line, as it reads.
+        first_line: u32,
+    },
     /// The doorbell BAR has no room for all connections.
     DoorbellBarTooSmall {
         /// Bytes of the BAR.
@@ -78,6 +100,8 @@ pub enum ConfigError {
     CleanupTimedOut {
         /// The function that was to be forgotten.
         function: u8,
+        /// Where the acknowledgement was waited for; it stayed 0.
+        at: Bar0Offset,
     },
     /// All MAC filters of the function are in use.
     FiltersFull,
@@ -92,13 +116,15 @@ impl ConfigError {
             Self::Init(error) => error.layer(),
             Self::Access(AccessError::RegisterBarTooSmall { .. })
             | Self::Memory(_)
-            | Self::ShortMemory
+            | Self::ShortMemory { .. }
+            | Self::Misaligned { .. }
             | Self::DoorbellBarTooSmall { .. } => Layer::Platform,
             Self::Access(_)
             | Self::Dma(_)
             | Self::ChipRevision { .. }
             | Self::Ports { .. }
-            | Self::NoStatusBlock => Layer::Chip,
+            | Self::TwoEngines { .. }
+            | Self::NoStatusBlock { .. } => Layer::Chip,
             Self::Firmware(_)
             | Self::NoVariable(_)
             | Self::OverlayTooLarge { .. }
@@ -123,8 +149,19 @@ impl fmt::Display for ConfigError {
             Self::Init(error) => error.fmt(f),
             Self::Firmware(error) => error.fmt(f),
             Self::Memory(error) => error.fmt(f),
-            Self::ShortMemory => f.write_str(
-                "the host gave less DMA memory than it was asked for, or not aligned so",
+            Self::ShortMemory { bytes, needed } => write!(
+                f,
+                "the host gave {bytes} bytes of DMA memory where {needed} are needed"
+            ),
+            Self::Misaligned { address, align } => write!(
+                f,
+                "the host gave DMA memory at {address} where it is to be aligned to {align} bytes"
+            ),
+            Self::TwoEngines { pairs } => write!(
+                f,
+                "the function drives both engines of the chip (register {} reads {pairs:#x}), \
+                 which this driver does not do",
+                miscs::CMT_ENABLED_FOR_PAIR.address()
             ),
             Self::ChipRevision { revision } => write!(
                 f,
@@ -147,7 +184,10 @@ impl fmt::Display for ConfigError {
                 f,
                 "{count} of {resource:?} from {start} are more than the chip has"
             ),
-            Self::NoStatusBlock => f.write_str("the IGU has no status block for the function"),
+            Self::NoStatusBlock { first_line } => write!(
+                f,
+                "none of the IGU's status blocks belongs to the function (the first line reads {first_line:#x})"
+            ),
             Self::DoorbellBarTooSmall { bytes, needed } => write!(
                 f,
                 "the doorbell BAR has {bytes} bytes and {needed} are needed"
@@ -159,9 +199,11 @@ impl fmt::Display for ConfigError {
             Self::OverlayTooLarge { bytes } => {
                 write!(f, "an overlay of the firmware file has {bytes} bytes")
             }
-            Self::CleanupTimedOut { function } => write!(
+            Self::CleanupTimedOut { function, at } => write!(
                 f,
-                "the storm firmware did not acknowledge the cleanup of function {function} in a second"
+                "the storm firmware did not acknowledge the cleanup of function {function} in a second \
+                 (BAR0 offset {:#07x} stayed 0)",
+                at.value()
             ),
             Self::FiltersFull => f.write_str("all MAC filters of the function are in use"),
         }
@@ -190,7 +232,10 @@ from! {
 }
 
 impl From<OutOfBuffer> for ConfigError {
-    fn from(_: OutOfBuffer) -> Self {
-        Self::ShortMemory
+    fn from(outside: OutOfBuffer) -> Self {
+        Self::ShortMemory {
+            bytes: outside.buffer,
+            needed: outside.offset.saturating_add(outside.length),
+        }
     }
 }

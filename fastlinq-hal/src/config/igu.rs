@@ -32,6 +32,7 @@ impl StatusBlockLines {
     /// [`ConfigError::NoStatusBlock`]; [`ConfigError::Access`] when the function is gone.
     pub fn scan<H: Host>(core: &Core<H>) -> Result<Self, ConfigError> {
         let mut mine = [0; LINES.div_ceil(32)];
+        let mut first_line = 0;
         let count = u32::from(core.identity.chip.limits().status_blocks);
         for index in 0..count {
             let Some(register) = igu::MAPPING_MEMORY.at(index) else {
@@ -39,6 +40,9 @@ impl StatusBlockLines {
             };
             let handle = register.on(&core.windows);
             let word = handle.extract();
+            if index == 0 {
+                first_line = word.get();
+            }
             if core.windows.is_gone(word.get()) {
                 return Err(AccessError::DeviceGone.into());
             }
@@ -50,7 +54,7 @@ impl StatusBlockLines {
         }
         let lines = Self { mine };
         if lines.is_empty() {
-            return Err(ConfigError::NoStatusBlock);
+            return Err(ConfigError::NoStatusBlock { first_line });
         }
         debug!("{} IGU lines belong to the function", lines.len());
         Ok(lines)
@@ -135,7 +139,7 @@ impl StatusBlocks {
                 handle.set(word.value);
             }
         }
-        let default = default.ok_or(ConfigError::NoStatusBlock)?;
+        let default = default.ok_or(ConfigError::NoStatusBlock { first_line: 0 })?;
         if queues.is_empty() {
             return Err(ConfigError::TooFew {
                 resource: Resource::StatusBlocks,

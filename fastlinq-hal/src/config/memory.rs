@@ -78,7 +78,10 @@ impl<R: DmaRegion> FunctionMemory<R> {
             let page = buffer(host, ILT_PAGE_BYTES, ILT_PAGE_BYTES)?;
             self.pages
                 .push(page)
-                .map_err(|_| ConfigError::ShortMemory)?;
+                .map_err(|_| ConfigError::ShortMemory {
+                    bytes: MAX_ILT_PAGES * ILT_PAGE_BYTES,
+                    needed: usize::from(plan.translation.pages()) * ILT_PAGE_BYTES,
+                })?;
         }
         for overlay in image.overlays() {
             let overlay = overlay?;
@@ -115,7 +118,10 @@ impl<R: DmaRegion> FunctionMemory<R> {
     ) -> Result<(), ConfigError> {
         let cid = u32::from(plan.connections.slow_path());
         let page = self.pages.get_mut((cid / CONTEXTS_PER_PAGE) as usize);
-        let page = page.ok_or(ConfigError::ShortMemory)?;
+        let page = page.ok_or(ConfigError::ShortMemory {
+            bytes: 0,
+            needed: ILT_PAGE_BYTES,
+        })?;
         let start = (cid % CONTEXTS_PER_PAGE) * CONTEXT_BYTES;
         let mut put = |offset: u32, bytes: &[u8]| page.copy_from((start + offset) as usize, bytes);
 
@@ -203,9 +209,15 @@ fn buffer<A: DmaAllocator>(
     align: usize,
 ) -> Result<DmaBuffer<A::Region>, ConfigError> {
     let buffer = DmaBuffer::new(host.allocate(bytes, align)?);
-    let aligned = buffer.bus_address().value() % align as u64 == 0;
-    if buffer.len() < bytes || !aligned {
-        return Err(ConfigError::ShortMemory);
+    if buffer.len() < bytes {
+        return Err(ConfigError::ShortMemory {
+            bytes: buffer.len(),
+            needed: bytes,
+        });
+    }
+    let address = buffer.bus_address();
+    if address.value() % align as u64 != 0 {
+        return Err(ConfigError::Misaligned { address, align });
     }
     Ok(buffer)
 }

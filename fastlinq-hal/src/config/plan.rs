@@ -79,6 +79,7 @@ impl Plan {
         doorbell_bar: &impl Bar,
         request: &PlanRequest,
     ) -> Result<Self, ConfigError> {
+        Self::check_engines(identity)?;
         let modes = modes(identity, request.multi_function)?;
         let limits = identity.chip.limits();
         let l2_queues = within(shares, Resource::L2Queues, limits.l2_queues)?;
@@ -164,6 +165,22 @@ impl Plan {
             self.multi_function,
             MultiFunctionMode::Default | MultiFunctionMode::Npar
         )
+    }
+
+    /// Whether the function is one that this driver drives: on one engine.
+    ///
+    /// A BB function that drives both engines (100G) would need everything twice, and frames that are spread over both
+    /// would be lost with one of them idle; see `docs/confidence.md`.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::TwoEngines`].
+    pub fn check_engines(identity: &FunctionIdentity) -> Result<(), ConfigError> {
+        if identity.coupled {
+            let pairs = identity.engine_pairs;
+            return Err(ConfigError::TwoEngines { pairs });
+        }
+        Ok(())
     }
 
     /// Whether the plan can be carried out with a firmware version: it has every variable that is needed.

@@ -3,6 +3,7 @@
 use core::fmt;
 
 use embedded_hal::delay::DelayNs;
+use fastlinq_pac::GrcAddress;
 use fastlinq_pac::mfw::{
     MailboxHeader, PublicSection, SHARED_MEMORY_BASE, UNION_SIZE, constants::common::GLOB_PORT_MAX,
     public_drv_mb, public_func, public_global, public_mfw_mb, public_port,
@@ -35,6 +36,8 @@ pub enum AttachError {
     },
     /// The section table claims an impossible number of sections.
     BadSectionCount {
+        /// Where it does.
+        at: GrcAddress,
         /// Number that it claims.
         count: u32,
     },
@@ -42,20 +45,29 @@ pub enum AttachError {
     BadSection {
         /// Section.
         section: PublicSection,
-        /// Its word in the table.
+        /// Where its word in the table is.
+        at: GrcAddress,
+        /// That word.
         word: u32,
         /// Element that is needed.
         index: u8,
     },
-    /// The management firmware was still booting after a second.
-    StillBooting,
+    /// The management firmware was still booting after a second: its number of kinds of event stayed 0.
+    StillBooting {
+        /// Where that number is.
+        at: GrcAddress,
+    },
     /// The event mailbox announces more messages than it has room for.
     BadEventCount {
+        /// Where it does.
+        at: GrcAddress,
         /// Messages that it announces.
         messages: u16,
     },
     /// The number of ports of the card is impossible.
     BadPortCount {
+        /// Where the number is.
+        at: GrcAddress,
         /// Number in the global section.
         count: u32,
     },
@@ -65,42 +77,76 @@ impl fmt::Display for AttachError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Self::DeviceGone => f.write_str("the function answers every read with all ones"),
-            Self::Absent => f.write_str("no management firmware is running"),
+            Self::Absent => write!(
+                f,
+                "no management firmware is running (register {} reads 0)",
+                misc::SHARED_MEM_ADDR.address()
+            ),
             Self::BadPublicBase { address } => write!(
                 f,
                 "the management firmware places its shared memory at {address:#x}, outside of the scratchpad"
             ),
-            Self::BadSectionCount { count } => write!(
+            Self::BadSectionCount { at, count } => write!(
                 f,
-                "the management firmware announces {count} shared-memory sections"
+                "the management firmware announces {count:#x} shared-memory sections at {at}"
             ),
             Self::BadSection {
                 section,
                 word,
                 index,
+                ..
             } => write!(
                 f,
                 "element {index} of the management firmware's section {} (word {word:#010x}) cannot be",
                 section.name().unwrap_or("?")
             ),
-            Self::StillBooting => {
-                f.write_str("the management firmware was still booting after a second")
-            }
-            Self::BadEventCount { messages } => write!(
+            Self::StillBooting { at } => write!(
                 f,
-                "the management firmware announces {messages} kinds of event, more than fit"
+                "the management firmware was still booting after a second (its word at {at} stayed 0)"
             ),
-            Self::BadPortCount { count } => {
-                write!(
-                    f,
-                    "the management firmware says that the card has {count} ports"
-                )
-            }
+            Self::BadEventCount { at, messages } => write!(
+                f,
+                "the management firmware announces {messages:#x} kinds of event at {at}, more than fit"
+            ),
+            Self::BadPortCount { at, count } => write!(
+                f,
+                "the management firmware says at {at} that the card has {count:#x} ports"
+            ),
         }
     }
 }
 
 impl core::error::Error for AttachError {}
+
+impl AttachError {
+    /// The register, or the word of the shared memory, that was read and was wrong; `None` for a device that is gone,
+    /// which is wrong everywhere.
+    #[must_use]
+    pub fn register(&self) -> Option<GrcAddress> {
+        match *self {
+            Self::DeviceGone => None,
+            Self::Absent | Self::BadPublicBase { .. } => Some(misc::SHARED_MEM_ADDR.address()),
+            Self::BadSectionCount { at, .. }
+            | Self::BadSection { at, .. }
+            | Self::StillBooting { at }
+            | Self::BadEventCount { at, .. }
+            | Self::BadPortCount { at, .. } => Some(at),
+        }
+    }
+
+    /// What was read there; all ones for a device that is gone.
+    #[must_use]
+    pub fn raw_value(&self) -> u32 {
+        match *self {
+            Self::DeviceGone => u32::MAX,
+            Self::Absent | Self::StillBooting { .. } => 0,
+            Self::BadPublicBase { address } => address,
+            Self::BadSectionCount { count, .. } | Self::BadPortCount { count, .. } => count,
+            Self::BadSection { word, .. } => word,
+            Self::BadEventCount { messages, .. } => messages.into(),
+        }
+    }
+}
 
 /// Where everything of this function is in the shared memory.
 #[derive(Clone, Copy, Debug)]
@@ -151,16 +197,18 @@ fn look<B: Bar>(
 
     let needed = public_mfw_mb::offset::MSG;
     let events = memory.require(PublicSection::MFW_MB, pf, needed)?;
+    let at = events.place(public_mfw_mb::offset::SUP_MSGS);
     let event_count = poll(delay, BOOT, || {
         match events.read_or_zero(windows, public_mfw_mb::offset::SUP_MSGS) as u16 {
             0 => None,
             count => Some(count),
         }
     })
-    .ok_or(AttachError::StillBooting)?;
+    .ok_or(AttachError::StillBooting { at })?;
     let dwords = u32::from(event_count).div_ceil(4);
     if dwords > MAX_EVENT_DWORDS as u32 || public_mfw_mb::offset::MSG + dwords * 8 > events.len() {
         return Err(AttachError::BadEventCount {
+            at,
             messages: event_count,
         });
     }
@@ -175,7 +223,12 @@ fn look<B: Bar>(
     let count = global.read_or_zero(windows, public_global::offset::MAX_PORTS);
     let ports = match u8::try_from(count) {
         Ok(ports) if ports != 0 && count <= GLOB_PORT_MAX => ports,
-        _ => return Err(AttachError::BadPortCount { count }),
+        _ => {
+            return Err(AttachError::BadPortCount {
+                at: global.place(public_global::offset::MAX_PORTS),
+                count,
+            });
+        }
     };
     let port = memory.require(
         PublicSection::PORT,

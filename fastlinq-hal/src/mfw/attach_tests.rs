@@ -66,22 +66,22 @@ fn hostile_section_tables_are_refused() {
     for count in [0, 1, 5, 65, u32::MAX] {
         assert_eq!(
             outcome(|card| card.set(TABLE, count)),
-            Err(AttachError::BadSectionCount { count })
+            Err(AttachError::BadSectionCount {
+                at: GrcAddress(TABLE),
+                count
+            })
         );
     }
     // Each section: empty, at the very end, of the largest size, and all ones.
     for index in [0, 1, 2, 4, 5] {
         for word in [0, 0x0000_9fff, 0x0002_9fff, 0xffff_0000, u32::MAX] {
             let error = outcome(|card| card.set(section(index), word)).expect_err("refused");
-            let AttachError::BadSection {
-                section,
-                word: found,
-                ..
-            } = error
-            else {
-                panic!("{index} {word:#x}: {error}");
-            };
-            assert_eq!((u32::from(section.0), found), (index, word));
+            assert!(
+                matches!(error, AttachError::BadSection { section, .. } if u32::from(section.0) == index),
+                "{index} {word:#x}: {error}"
+            );
+            let place = GrcAddress(section(index));
+            assert_eq!((error.register(), error.raw_value()), (Some(place), word));
         }
     }
     // Nothing that a bring-up needs is in the path section.
@@ -101,6 +101,7 @@ fn an_element_that_leaves_the_scratchpad_is_refused() {
         attach(&mut core),
         Err(AttachError::BadSection {
             section: PublicSection::DRV_MB,
+            at: GrcAddress(section(0)),
             word,
             index: 15
         })
@@ -126,7 +127,12 @@ fn a_booting_firmware_is_waited_for_a_second() {
     core.identify().expect("identified");
     core.card().set(EVENTS, 0);
     let before = core.card().time_us;
-    assert_eq!(attach(&mut core), Err(AttachError::StillBooting));
+    assert_eq!(
+        attach(&mut core),
+        Err(AttachError::StillBooting {
+            at: GrcAddress(EVENTS)
+        })
+    );
     let waited = core.card().time_us - before;
     assert!((900_000..1_100_000).contains(&waited), "{waited} us");
 }
@@ -137,7 +143,10 @@ fn more_events_than_fit_are_refused() {
     for messages in [29, 65, u16::MAX] {
         assert_eq!(
             outcome(|card| card.set(EVENTS, messages.into())),
-            Err(AttachError::BadEventCount { messages })
+            Err(AttachError::BadEventCount {
+                at: GrcAddress(EVENTS),
+                messages
+            })
         );
     }
 }
@@ -147,7 +156,10 @@ fn a_card_without_ports_is_refused_and_not_divided_by() {
     for count in [0, 5, u32::MAX] {
         assert_eq!(
             outcome(|card| card.set(GLOBAL + 4, count)),
-            Err(AttachError::BadPortCount { count })
+            Err(AttachError::BadPortCount {
+                at: GrcAddress(GLOBAL + 4),
+                count
+            })
         );
     }
 }

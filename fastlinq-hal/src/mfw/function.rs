@@ -267,7 +267,11 @@ mod tests {
         crate::mfw::attach(&mut core).expect("attached");
         assert_eq!(
             module(&core),
-            Err(SectionError::NoSuchField { offset: 0x598 })
+            Err(SectionError::NoSuchField {
+                at: fastlinq_pac::GrcAddress(PORT + 0x598),
+                offset: 0x598,
+                bytes: 8
+            })
         );
     }
 

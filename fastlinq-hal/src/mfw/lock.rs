@@ -75,7 +75,12 @@ pub enum LockState {
     /// The driver has it.
     Granted,
     /// Somebody else kept it over all retries.
-    Busy(LockOwner),
+    Busy {
+        /// Who.
+        owner: LockOwner,
+        /// Parameter of the last answer, whose code was OK.
+        param: u32,
+    },
 }
 
 /// Requests for a busy lock, 10 ms apart.
@@ -98,7 +103,10 @@ pub fn acquire<H: Host>(core: &mut Core<H>, lock: Lock) -> Result<Answer<LockSta
             word::OPCODE_GNT => return Ok(Answer::Done(LockState::Granted)),
             word::OPCODE_BUSY if request < REQUESTS => {}
             word::OPCODE_BUSY => {
-                return Ok(Answer::Done(LockState::Busy(LockOwner::decode(param))));
+                return Ok(Answer::Done(LockState::Busy {
+                    owner: LockOwner::decode(param),
+                    param,
+                }));
             }
             _ => return Ok(refused(param)),
         }

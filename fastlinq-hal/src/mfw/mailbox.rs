@@ -51,6 +51,8 @@ pub enum MailboxError {
     Restarted {
         /// The command.
         command: DriverCommand,
+        /// The restart counter before, and as it reads now.
+        restarts: (u32, u32),
     },
     /// The management firmware did not answer an earlier command, so this one was not sent.
     Blocked {
@@ -87,11 +89,24 @@ impl MailboxError {
         match *self {
             Self::DeviceGone { command }
             | Self::NoAnswer { command, .. }
-            | Self::Restarted { command }
+            | Self::Restarted { command, .. }
             | Self::Blocked { command, .. }
             | Self::Detached { command }
             | Self::Lost { command, .. }
             | Self::PayloadTooLong { command, .. } => command,
+        }
+    }
+
+    /// What the device gave instead of an answer: the response header, the restart counter, the word that is wrong after
+    /// a restart, or all ones; `None` when the command was not sent.
+    #[must_use]
+    pub fn raw_value(&self) -> Option<u32> {
+        match *self {
+            Self::DeviceGone { .. } => Some(u32::MAX),
+            Self::NoAnswer { header, .. } => Some(header),
+            Self::Restarted { restarts, .. } => Some(restarts.1),
+            Self::Lost { cause, .. } => Some(cause.raw_value()),
+            Self::Blocked { .. } | Self::Detached { .. } | Self::PayloadTooLong { .. } => None,
         }
     }
 
@@ -130,9 +145,10 @@ impl fmt::Display for MailboxError {
                  (response header {header:#010x}; {hang})",
                 ANSWER_BUDGET_US / 1_000_000
             ),
-            Self::Restarted { .. } => write!(
+            Self::Restarted { restarts, .. } => write!(
                 f,
-                "the management firmware restarted during {name} ({code:#06x})"
+                "the management firmware restarted during {name} ({code:#06x}): its counter went from {:#x} to {:#x}",
+                restarts.0, restarts.1
             ),
             Self::Blocked { since, .. } => write!(
                 f,
@@ -381,7 +397,10 @@ impl Mailbox {
                     if windows.is_gone(now) {
                         return Err(gone);
                     }
-                    return Err(MailboxError::Restarted { command });
+                    return Err(MailboxError::Restarted {
+                        command,
+                        restarts: (restarts, now),
+                    });
                 }
             }
             if late || looks > QUICK_LOOKS + SLOW_LOOKS {

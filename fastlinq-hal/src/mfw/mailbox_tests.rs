@@ -208,7 +208,10 @@ fn a_restart_during_a_command_is_told() {
     let before = core.card().time_us;
     assert_eq!(
         core.command(PING, 0, &[]),
-        Err(MailboxError::Restarted { command: PING })
+        Err(MailboxError::Restarted {
+            command: PING,
+            restarts: (7, 8)
+        })
     );
     assert!(core.card().time_us - before < 100_000, "not five seconds");
     core.command(PING, 0, &[]).expect("answered now");

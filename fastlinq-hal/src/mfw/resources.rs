@@ -7,7 +7,7 @@ use fastlinq_pac::mfw::{DriverCommand, FirmwareResponse, ResourceId, ResourceInf
 use zerocopy::{FromZeros, IntoBytes};
 
 use super::lock::{self, Lock, LockOwner, LockState};
-use super::{Answer, MailboxError};
+use super::{Answer, MailboxError, Reply};
 use crate::access::FunctionIdentity;
 use crate::core_state::Core;
 use crate::host::Host;
@@ -167,7 +167,12 @@ pub enum ResourceError {
     /// A command has no answer.
     Mailbox(MailboxError),
     /// Somebody else kept the allocation lock.
-    LockBusy(LockOwner),
+    LockBusy {
+        /// Who.
+        owner: LockOwner,
+        /// Parameter of the last answer, whose code was OK.
+        param: u32,
+    },
     /// The management firmware refused the allocation lock.
     LockRefused {
         /// The response code.
@@ -185,6 +190,10 @@ pub enum ResourceError {
         count: u32,
         /// How many the engine has.
         total: u32,
+        /// Code of the answer that said so.
+        code: FirmwareResponse,
+        /// Its parameter.
+        param: u32,
     },
 }
 
@@ -192,9 +201,10 @@ impl fmt::Display for ResourceError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Mailbox(error) => error.fmt(f),
-            Self::LockBusy(owner) => write!(
+            Self::LockBusy { owner, param } => write!(
                 f,
-                "the management firmware's allocation lock stayed with {owner}"
+                "the management firmware's allocation lock stayed with {owner} (RESOURCE_CMD answered with parameter \
+                 {param:#x})"
             ),
             Self::LockRefused { code, param } => write!(
                 f,
@@ -206,6 +216,7 @@ impl fmt::Display for ResourceError {
                 start,
                 count,
                 total,
+                ..
             } => write!(
                 f,
                 "the management firmware gives {count} {resource:?} from {start} on, of {total}"
@@ -238,7 +249,9 @@ impl From<MailboxError> for ResourceError {
 pub fn settle<H: Host>(core: &mut Core<H>) -> Result<Shares, ResourceError> {
     let mut locked = match lock::acquire(core, Lock::ResourceAllocation)? {
         Answer::Done(LockState::Granted) => true,
-        Answer::Done(LockState::Busy(owner)) => return Err(ResourceError::LockBusy(owner)),
+        Answer::Done(LockState::Busy { owner, param }) => {
+            return Err(ResourceError::LockBusy { owner, param });
+        }
         Answer::Unsupported { .. } => false,
         Answer::Refused { code, param, .. } => {
             return Err(ResourceError::LockRefused { code, param });
@@ -297,7 +310,10 @@ fn ask_for_all<H: Host>(core: &mut Core<H>) -> Result<Shares, ResourceError> {
             },
             _ => default,
         };
-        shares.set(resource, bounded(resource, share, core.identity.chip)?);
+        shares.set(
+            resource,
+            bounded(resource, share, core.identity.chip, &reply)?,
+        );
     }
     for resource in Resource::ALL {
         let share = shares.get(resource);
@@ -327,7 +343,14 @@ fn even_part(resource: Resource, identity: &FunctionIdentity) -> Share {
 }
 
 /// `share`, cut so that it ends with the chip's last.
-fn bounded(resource: Resource, mut share: Share, chip: Chip) -> Result<Share, ResourceError> {
+///
+/// `reply` is the answer that the share came with, for the error.
+fn bounded(
+    resource: Resource,
+    mut share: Share,
+    chip: Chip,
+    reply: &Reply,
+) -> Result<Share, ResourceError> {
     // Of the resources of other protocols the driver knows only what it asks for, not what the chip has.
     if STATED.contains(&resource) {
         return Ok(share);
@@ -338,6 +361,8 @@ fn bounded(resource: Resource, mut share: Share, chip: Chip) -> Result<Share, Re
         start: share.start,
         count: share.count,
         total,
+        code: reply.code,
+        param: reply.param,
     };
     if resource == Resource::TxPqs {
         share.start -= share.start % TX_PQ_STEP;

@@ -111,7 +111,10 @@ fn a_busy_lock_is_asked_for_ten_times() {
     let before = core.card().time_us;
     assert_eq!(
         settle(&mut core),
-        Err(ResourceError::LockBusy(LockOwner::Function(3)))
+        Err(ResourceError::LockBusy {
+            owner: LockOwner::Function(3),
+            param: 2 << 8 | 3
+        })
     );
     assert_eq!(commands(&core).len(), 10);
     assert!(core.card().time_us - before >= 90_000);
@@ -151,16 +154,27 @@ fn shares_beyond_the_chip_are_cut_or_refused() {
         count,
         granted: true,
     };
-    let cut = bounded(Resource::RssEngines, share(200, 64), chip).expect("cut");
+    let reply = Reply {
+        command: DriverCommand::GET_RESOURCE_ALLOC,
+        code: FirmwareResponse::RESOURCE_ALLOC_OK,
+        param: 0x2_0000,
+        union: [0; 32],
+    };
+    let cut = bounded(Resource::RssEngines, share(200, 64), chip, &reply).expect("cut");
     assert_eq!((cut.start, cut.count), (200, 7));
     assert!(matches!(
-        bounded(Resource::Vports, share(209, 1), chip),
-        Err(ResourceError::BeyondChip { total: 208, .. })
+        bounded(Resource::Vports, share(209, 1), chip, &reply),
+        Err(ResourceError::BeyondChip {
+            total: 208,
+            code: FirmwareResponse::RESOURCE_ALLOC_OK,
+            param: 0x2_0000,
+            ..
+        })
     ));
-    assert!(bounded(Resource::Vports, share(u32::MAX, u32::MAX), chip).is_err());
-    assert!(bounded(Resource::IltLines, share(10_000, 1_001), chip).is_err());
-    assert!(bounded(Resource::IltLines, share(10_000, 1_000), chip).is_ok());
-    assert!(bounded(Resource::BufferQueues, share(100, 4), chip).is_ok());
+    assert!(bounded(Resource::Vports, share(u32::MAX, u32::MAX), chip, &reply).is_err());
+    assert!(bounded(Resource::IltLines, share(10_000, 1_001), chip, &reply).is_err());
+    assert!(bounded(Resource::IltLines, share(10_000, 1_000), chip, &reply).is_ok());
+    assert!(bounded(Resource::BufferQueues, share(100, 4), chip, &reply).is_ok());
 }
 
 #[test]

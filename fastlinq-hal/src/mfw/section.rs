@@ -46,6 +46,11 @@ impl Element {
         self.address
     }
 
+    /// Where the dword at byte `offset` is, or would be.
+    pub(crate) const fn place(&self, offset: u32) -> GrcAddress {
+        self.address.offset(offset)
+    }
+
     /// Bytes of the element.
     #[must_use]
     pub const fn len(&self) -> u32 {
@@ -102,7 +107,10 @@ impl SharedMemory {
         let table = Element::in_scratchpad(offset, 4 + SECTIONS as u32 * 4).ok_or(bad)?;
         let count = table.read_or_zero(bus, 0);
         if !(SECTIONS as u32..=MOST_SECTIONS).contains(&count) {
-            return Err(AttachError::BadSectionCount { count });
+            return Err(AttachError::BadSectionCount {
+                at: table.address(),
+                count,
+            });
         }
         let mut sections = [SectionWord(0); SECTIONS];
         for (index, section) in sections.iter_mut().enumerate() {
@@ -151,6 +159,7 @@ impl SharedMemory {
             .filter(|element| element.len() >= needed)
             .ok_or(AttachError::BadSection {
                 section,
+                at: self.base.offset(4 + u32::from(section.0) * 4),
                 word: self.word(section).0,
                 index,
             })
@@ -159,7 +168,6 @@ impl SharedMemory {
 
 /// Why a field of the shared memory was not read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum SectionError {
     /// The mailbox is not attached, or the section does not exist.
     Detached,
@@ -167,8 +175,12 @@ pub enum SectionError {
     DeviceGone,
     /// The management firmware's layout has no such field.
     NoSuchField {
+        /// Where it would be.
+        at: GrcAddress,
         /// Byte of the element.
         offset: u32,
+        /// Bytes that the element has.
+        bytes: u32,
     },
 }
 
@@ -177,9 +189,9 @@ impl fmt::Display for SectionError {
         match self {
             Self::Detached => f.write_str("the management firmware's shared memory is not known"),
             Self::DeviceGone => f.write_str("the function answers every read with all ones"),
-            Self::NoSuchField { offset } => write!(
+            Self::NoSuchField { at, offset, bytes } => write!(
                 f,
-                "the management firmware's section has no field at byte {offset:#x}"
+                "the management firmware's section of {bytes:#x} bytes has no field at byte {offset:#x} ({at})"
             ),
         }
     }
@@ -193,10 +205,14 @@ pub(crate) fn read_field<H: Host>(
     element: Option<Element>,
     offset: u32,
 ) -> Result<u32, SectionError> {
+    let element = element.ok_or(SectionError::Detached)?;
     let value = element
-        .ok_or(SectionError::Detached)?
         .read(&core.windows, offset)
-        .ok_or(SectionError::NoSuchField { offset })?;
+        .ok_or(SectionError::NoSuchField {
+            at: element.place(offset),
+            offset,
+            bytes: element.len(),
+        })?;
     if core.windows.is_gone(value) {
         return Err(SectionError::DeviceGone);
     }

@@ -254,7 +254,10 @@ fn the_final_cleanup_waits_for_its_acknowledgement() {
     );
     let (host, mut core, _) = cleanup_chip(false);
     let result = final_cleanup(&mut core, &V8_59_1);
-    assert_eq!(result, Err(ConfigError::CleanupTimedOut { function: 1 }));
+    assert!(matches!(
+        result,
+        Err(ConfigError::CleanupTimedOut { function: 1, .. })
+    ));
     assert_eq!(result.unwrap_err().layer(), Layer::StormFirmware);
     assert_eq!(host.0.borrow().now_us, 1_000_000);
     let (host, mut core, _) = cleanup_chip(false);
@@ -314,7 +317,10 @@ fn a_function_without_status_blocks_is_named() {
     let (host, mut core) = igu_chip();
     core.identity.rel_pf = 2;
     let none = StatusBlockLines::scan(&core);
-    assert_eq!(none, Err(ConfigError::NoStatusBlock));
+    assert!(
+        matches!(none, Err(ConfigError::NoStatusBlock { .. })),
+        "{none:?}"
+    );
     host.0.borrow_mut().gone = true;
     let gone = StatusBlockLines::scan(&core);
     assert_eq!(gone, Err(ConfigError::Access(AccessError::DeviceGone)));

@@ -1,0 +1,74 @@
+//! What a caller may ask for in vain.
+
+use core::fmt;
+
+use crate::queue::QueuePairId;
+use crate::vport::VportId;
+
+/// Something that the caller asked for and that cannot be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Misuse {
+    /// The adapter is not up.
+    NotUp,
+    /// All vports of the function are started.
+    NoFreeVport,
+    /// The vport is not started.
+    NoSuchVport(VportId),
+    /// The vport has open queue pairs.
+    VportInUse(VportId),
+    /// All queue pairs of the function are open.
+    NoFreeQueuePair,
+    /// The queue pair is not open, not on this vport, or of an earlier bring-up.
+    NoSuchQueuePair(QueuePairId),
+    /// The MTU is out of range.
+    Mtu(u16),
+    /// The VLAN is out of range.
+    Vlan(u16),
+    /// The address is a multicast address or zero.
+    NotUnicast([u8; 6]),
+    /// The coalescing time in microseconds is out of range.
+    Coalescing(u16),
+    /// A ring of the request has no pages, or its buffers have no bytes.
+    EmptyRing,
+    /// The function has no RSS engine.
+    NoRssEngine,
+    /// The table of receive-side scaling has no queue pair.
+    EmptyRssTable,
+    /// Interrupts are wanted and the host has no vectors for them.
+    NoInterruptVectors,
+    /// The function has fewer status blocks, queues or connections than one queue pair needs.
+    NoResources,
+}
+
+impl fmt::Display for Misuse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotUp => f.write_str("the adapter is not up"),
+            Self::NoFreeVport => f.write_str("all vports of the function are started"),
+            Self::NoSuchVport(vport) => write!(f, "vport {} is not started", vport.index()),
+            Self::VportInUse(vport) => {
+                write!(f, "vport {} has open queue pairs", vport.index())
+            }
+            Self::NoFreeQueuePair => f.write_str("all queue pairs of the function are open"),
+            Self::NoSuchQueuePair(queue) => {
+                write!(f, "queue pair {} is not open here", queue.index())
+            }
+            Self::Mtu(mtu) => write!(f, "an MTU of {mtu} bytes is out of range"),
+            Self::Vlan(vlan) => write!(f, "VLAN {vlan} is out of range"),
+            Self::NotUnicast(address) => {
+                write!(f, "{address:02x?} is not the address of a station")
+            }
+            Self::Coalescing(us) => write!(f, "a coalescing time of {us} µs is out of range"),
+            Self::EmptyRing => f.write_str("a ring of the queue pair has no memory"),
+            Self::NoRssEngine => f.write_str("the function has no RSS engine"),
+            Self::EmptyRssTable => f.write_str("the RSS table has no queue pair"),
+            Self::NoInterruptVectors => f.write_str("the host has no interrupt vectors"),
+            Self::NoResources => {
+                f.write_str("the function has too few resources for one queue pair")
+            }
+        }
+    }
+}
+
+impl core::error::Error for Misuse {}
