@@ -33,8 +33,26 @@ pub enum Misuse {
     EmptyRing,
     /// The function has no RSS engine.
     NoRssEngine,
-    /// The table of receive-side scaling has no queue pair.
-    EmptyRssTable,
+    /// The table of receive-side scaling has no queue pair, or more than it has entries.
+    RssTable {
+        /// Queue pairs named.
+        queues: usize,
+    },
+    /// Another vport has the function's RSS engine.
+    RssEngineTaken(VportId),
+    /// The vport does not use receive-side scaling.
+    NoRss(VportId),
+    /// The queue pair is open, or its memory is still in use.
+    QueuePairOpen(QueuePairId),
+    /// The buffers or completions of a queue pair are not enough for the MTU, or for aggregation.
+    SmallBuffers {
+        /// The queue pair.
+        queue: QueuePairId,
+        /// The MTU in bytes.
+        mtu: u16,
+    },
+    /// The parameters of aggregation are out of range, or do not go with the MTU.
+    Aggregation,
     /// Interrupts are wanted and the host has no vectors for them.
     NoInterruptVectors,
     /// The function has fewer status blocks, queues or connections than one queue pair needs.
@@ -62,7 +80,22 @@ impl fmt::Display for Misuse {
             Self::Coalescing(us) => write!(f, "a coalescing time of {us} µs is out of range"),
             Self::EmptyRing => f.write_str("a ring of the queue pair has no memory"),
             Self::NoRssEngine => f.write_str("the function has no RSS engine"),
-            Self::EmptyRssTable => f.write_str("the RSS table has no queue pair"),
+            Self::RssTable { queues } => {
+                write!(f, "an RSS table has 1 to 128 queue pairs, not {queues}")
+            }
+            Self::RssEngineTaken(vport) => {
+                write!(f, "vport {} has the function's RSS engine", vport.index())
+            }
+            Self::NoRss(vport) => write!(f, "vport {} does not use RSS", vport.index()),
+            Self::QueuePairOpen(queue) => {
+                write!(f, "queue pair {} is open already", queue.index())
+            }
+            Self::SmallBuffers { queue, mtu } => write!(
+                f,
+                "queue pair {} has too small buffers or too few completions for an MTU of {mtu} bytes",
+                queue.index()
+            ),
+            Self::Aggregation => f.write_str("the parameters of aggregation are out of range"),
             Self::NoInterruptVectors => f.write_str("the host has no interrupt vectors"),
             Self::NoResources => {
                 f.write_str("the function has too few resources for one queue pair")

@@ -2,6 +2,7 @@
 
 use core::fmt;
 
+use fastlinq_pac::access::RegisterBus;
 use fastlinq_pac::registers::cau;
 use fastlinq_pac::versions::IroId;
 
@@ -9,14 +10,14 @@ use super::cause::{Cause, Misuse};
 use super::handle::Adapter;
 use super::inner::Context;
 use super::inventory::Inventory;
-use super::running::Running;
+use super::running::{QueueSlot, Running};
 use super::states::Up;
 use super::status_block;
 use crate::core_state::Core;
 use crate::host::Host;
 use crate::log::debug;
 use crate::queue::{Coalescing, QueuePairId, QueuePairRequest, QueuePort, QueuePortParts};
-use crate::vport::VportId;
+use crate::vport::{Aggregation, VportId};
 
 /// A queue pair that could not be opened.
 #[derive(Debug)]
@@ -84,6 +85,46 @@ impl<H: Host> core::error::Error for CloseFailed<H> {
     }
 }
 
+/// A queue pair that could not be restarted.
+pub enum RestartFailed<H: Host> {
+    /// It could not be closed, and is as it was.
+    NotClosed(CloseFailed<H>),
+    /// It is closed, and could not be opened again.
+    NotOpened(OpenFailed),
+}
+
+impl<H: Host> RestartFailed<H> {
+    /// Why.
+    #[must_use]
+    pub const fn cause(&self) -> &Cause {
+        match self {
+            Self::NotClosed(failed) => &failed.cause,
+            Self::NotOpened(failed) => &failed.cause,
+        }
+    }
+}
+
+impl<H: Host> fmt::Debug for RestartFailed<H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotClosed(failed) => f.debug_tuple("NotClosed").field(failed).finish(),
+            Self::NotOpened(failed) => f.debug_tuple("NotOpened").field(failed).finish(),
+        }
+    }
+}
+
+impl<H: Host> fmt::Display for RestartFailed<H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self.cause(), f)
+    }
+}
+
+impl<H: Host> core::error::Error for RestartFailed<H> {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        Some(self.cause())
+    }
+}
+
 impl<I: Inventory, H: Host> Adapter<Up<I>, H> {
     /// Number of queue pairs that may be open at once.
     #[must_use]
@@ -97,15 +138,46 @@ impl<I: Inventory, H: Host> Adapter<Up<I>, H> {
     /// Opens the next free queue pair on a vport.
     ///
     /// Programs the status block, sets the receive producers to 0, then RX_QUEUE_START and TX_QUEUE_START. Publish the
-    /// producers afterwards, and activate the vport.
+    /// producers afterwards, and activate the vport. The first queue pair of a vport takes the frames without a hash.
     ///
     /// # Errors
     ///
     /// [`OpenFailed`], with [`Misuse::NoSuchVport`], [`Misuse::NoFreeQueuePair`], [`Misuse::Coalescing`],
-    /// [`Misuse::EmptyRing`], or a failed ramrod or DMAE operation.
+    /// [`Misuse::EmptyRing`], [`Misuse::SmallBuffers`], or a failed ramrod or DMAE operation.
     pub fn open_queue_pair(
         &mut self,
         vport: VportId,
+        request: &QueuePairRequest,
+    ) -> Result<QueuePort<H>, OpenFailed> {
+        let (_, running) = self.inner.vport(vport)?;
+        let free = running.queues.iter().position(QueueSlot::is_free);
+        let queue = free.ok_or(Misuse::NoFreeQueuePair)? as u16;
+        self.open_at(vport, queue, request)
+    }
+
+    /// Opens a certain queue pair on a vport, as [`open_queue_pair`](Self::open_queue_pair) does the next free one.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`open_queue_pair`](Self::open_queue_pair), and [`Misuse::QueuePairOpen`].
+    pub fn open_queue_pair_at(
+        &mut self,
+        vport: VportId,
+        queue: QueuePairId,
+        request: &QueuePairRequest,
+    ) -> Result<QueuePort<H>, OpenFailed> {
+        let (_, running) = self.inner.vport(vport)?;
+        match running.slot(queue.index()) {
+            None => Err(Misuse::NoSuchQueuePair(queue).into()),
+            Some(slot) if !slot.is_free() => Err(Misuse::QueuePairOpen(queue).into()),
+            Some(_) => self.open_at(vport, queue.index(), request),
+        }
+    }
+
+    fn open_at(
+        &mut self,
+        vport: VportId,
+        queue: u16,
         request: &QueuePairRequest,
     ) -> Result<QueuePort<H>, OpenFailed> {
         if request.cqe_pages == 0 || request.tx_pages == 0 || request.rx_buffer_bytes == 0 {
@@ -115,17 +187,17 @@ impl<I: Inventory, H: Host> Adapter<Up<I>, H> {
         timer(request.coalescing.transmit_us)?;
         let bring_up = self.inner.bring_up;
         let (core, running) = self.inner.vport(vport)?;
-        let free = running.queues.iter().position(|slot| {
-            slot.vport.is_none()
-                && !slot.receiving
-                && !slot.transmitting
-                && slot.status_block.is_some()
-        });
-        let queue = free.ok_or(Misuse::NoFreeQueuePair)? as u16;
+        if let Some(state) = running.vport(vport.0) {
+            let held = (request.rx_buffer_bytes, request.cqe_pages);
+            check_buffers(QueuePairId(queue), held, state.mtu, state.aggregation)?;
+        }
         let mut port = take_port(core, running, queue, bring_up)?;
         let result = start(core, running, vport, request, &port);
         match result {
             Ok(()) => {
+                if let Some(state) = running.vport_mut(vport.0) {
+                    state.default_queue = state.default_queue.or(Some(queue));
+                }
                 debug!(
                     "queue pair {} open as queue {}",
                     queue,
@@ -154,12 +226,17 @@ impl<I: Inventory, H: Host> Adapter<Up<I>, H> {
 
     /// Closes a queue pair: TX_QUEUE_STOP and RX_QUEUE_STOP. When this returns, the device no longer uses its rings.
     ///
-    /// The vport is made inactive first when it is active; activate it again if other queue pairs are to go on. Frames
-    /// that the transmit queue was given are sent before it stops.
+    /// | the vport has | what happens first | traffic of the others |
+    /// |---|---|---|
+    /// | other queue pairs | its entries of the table of receive-side scaling, and the frames without a hash, go to them | goes on; frames that arrive during RX_QUEUE_STOP are lost, because the firmware wants no receiving vport then |
+    /// | no other | the vport is made inactive; receive-side scaling ends | - |
+    ///
+    /// Frames that the transmit queue was given are sent before it stops.
     ///
     /// # Errors
     ///
-    /// [`CloseFailed`] gives the queue pair back; the device may still use its rings.
+    /// [`CloseFailed`] gives the queue pair back; the device may still use its rings. [`Misuse::QueuePairSteered`] when
+    /// flows are steered to it. When the vport could not be made to receive again, it is inactive.
     pub fn close_queue_pair(&mut self, mut port: QueuePort<H>) -> Result<(), CloseFailed<H>> {
         let queue = port.id().index();
         let bring_up = self.inner.bring_up;
@@ -188,6 +265,63 @@ impl<I: Inventory, H: Host> Adapter<Up<I>, H> {
         Ok(())
     }
 
+    /// Closes a queue pair and opens it again with other rings: under the same number, with the same vector.
+    ///
+    /// As after [`open_queue_pair_at`](Self::open_queue_pair_at), the producers are to be published; then
+    /// [`set_rss`](Self::set_rss) may give the queue pair its part again, and a vport without another queue pair is to be
+    /// activated.
+    ///
+    /// # Errors
+    ///
+    /// [`RestartFailed`], which tells whether the old queue pair is still there.
+    pub fn restart_queue_pair(
+        &mut self,
+        port: QueuePort<H>,
+        request: &QueuePairRequest,
+    ) -> Result<QueuePort<H>, RestartFailed<H>> {
+        let id = port.id();
+        let vport = match self.inner.parts() {
+            Ok((_, running)) => running.slot(id.index()).and_then(|slot| slot.vport),
+            Err(cause) => return Err(RestartFailed::NotClosed(CloseFailed { port, cause })),
+        };
+        self.close_queue_pair(port)
+            .map_err(RestartFailed::NotClosed)?;
+        self.open_queue_pair_at(VportId(vport.unwrap_or(0)), id, request)
+            .map_err(RestartFailed::NotOpened)
+    }
+
+    /// Interrupt coalescing of an open queue pair, as the device has it.
+    ///
+    /// Reads the timers' resolutions from the CAU and the times from the storms' queue zones.
+    ///
+    /// # Errors
+    ///
+    /// [`Misuse::NoSuchQueuePair`], or a failed DMAE operation.
+    pub fn coalescing(&mut self, queue: QueuePairId) -> Result<Coalescing, Cause> {
+        let (core, running) = self.inner.parts()?;
+        let open = running
+            .slot(queue.index())
+            .filter(|slot| slot.vport.is_some());
+        let block = open.ok_or(Misuse::NoSuchQueuePair(queue))?.igu_status_block;
+        let entry = cau::SB_VAR_MEMORY.address().offset(8 * u32::from(block));
+        let mut words = [0; 2];
+        core.dmae_read(entry, &mut words)?;
+        let [_, params] = words;
+        let layout = running.numbers.layout;
+        let absolute = u32::from(running.absolute_queue(queue.index()));
+        let time = |zone, resolution: u32| {
+            let iro = layout.iro(zone);
+            let set = iro.map_or(0, |iro| core.windows.read32(iro.address(absolute, 0)));
+            ((set & 0x7f) << (resolution & 3)) as u16
+        };
+        let coalescing = Coalescing {
+            receive_us: time(IroId::USTORM_ETH_QUEUE_ZONE_GTT, params >> 14),
+            transmit_us: time(IroId::XSTORM_ETH_QUEUE_ZONE_GTT, params >> 16),
+        };
+        core.windows.check()?;
+        Ok(coalescing)
+    }
+
     /// Changes the interrupt coalescing of an open queue pair: its timers in the CAU, then the storms' queue zones.
     ///
     /// # Errors
@@ -214,20 +348,60 @@ impl<I: Inventory, H: Host> Adapter<Up<I>, H> {
             | u32::from(receive_resolution) << 14
             | u32::from(transmit_resolution) << 16;
         core.dmae_write(entry, &words)?;
-        let layout = running.numbers.layout;
-        let absolute = u32::from(running.absolute_queue(queue.index()));
-        let zones = [
-            (IroId::USTORM_ETH_QUEUE_ZONE_GTT, receive_set),
-            (IroId::XSTORM_ETH_QUEUE_ZONE_GTT, transmit_set),
-        ];
-        for (zone, set) in zones {
-            if let Some(at) = layout.iro(zone).and_then(|iro| iro.bar0(absolute, 0)) {
-                const VALID: u32 = 0x80;
-                core.windows.global_write32(at, VALID | u32::from(set))?;
-            }
-        }
-        Ok(())
+        write_zones(core, running, queue.index(), (receive_set, transmit_set))
     }
+}
+
+/// Tells the storms the timesets of a queue pair.
+fn write_zones<H: Host>(
+    core: &Core<H>,
+    running: &Running<H>,
+    queue: u16,
+    (receive_set, transmit_set): (u8, u8),
+) -> Result<(), Cause> {
+    let layout = running.numbers.layout;
+    let absolute = u32::from(running.absolute_queue(queue));
+    let zones = [
+        (IroId::USTORM_ETH_QUEUE_ZONE_GTT, receive_set),
+        (IroId::XSTORM_ETH_QUEUE_ZONE_GTT, transmit_set),
+    ];
+    for (zone, set) in zones {
+        if let Some(at) = layout.iro(zone).and_then(|iro| iro.bar0(absolute, 0)) {
+            core.windows
+                .global_write32(at, ZONE_VALID | u32::from(set))?;
+        }
+    }
+    Ok(())
+}
+
+/// The bit of a queue zone's coalescing byte that says that the time in it is set.
+const ZONE_VALID: u32 = 0x80;
+
+/// Bytes of a frame around its payload: Ethernet header, two VLAN tags, and the two bytes that align the IP header.
+const FRAME_OVERHEAD: u32 = 14 + 8 + 2;
+/// Buffers of a frame, at most.
+const BUFFERS_PER_FRAME: u32 = 5;
+/// Completions on a page.
+const COMPLETIONS_PER_PAGE: u32 = 128;
+
+/// Whether a queue pair's buffers and completions are enough for a vport's MTU and aggregation.
+pub(super) fn check_buffers(
+    queue: QueuePairId,
+    (buffer_bytes, completion_pages): (u16, u16),
+    mtu: u16,
+    aggregation: Option<Aggregation>,
+) -> Result<(), Misuse> {
+    let frame = u32::from(mtu) + FRAME_OVERHEAD;
+    // An aggregation takes whole segments only, and each one that is open needs a completion to end with.
+    let (buffers, completions) = aggregation.map_or((BUFFERS_PER_FRAME, 0), |wish| {
+        (1, 2 * u32::from(wish.aggregations))
+    });
+    if buffers * u32::from(buffer_bytes) < frame
+        || COMPLETIONS_PER_PAGE * u32::from(completion_pages) <= completions
+    {
+        return Err(Misuse::SmallBuffers { queue, mtu });
+    }
+    Ok(())
 }
 
 fn timer(us: u16) -> Result<(u8, u8), Misuse> {
@@ -294,5 +468,8 @@ fn start<H: Host>(
         let _ = running.stop_receive(&mut Context(core), queue);
         return Err(error.into());
     }
-    Ok(())
+    // What an earlier queue pair of this number left there would count.
+    let (_, receive_set) = timer(request.coalescing.receive_us)?;
+    let (_, transmit_set) = timer(request.coalescing.transmit_us)?;
+    write_zones(core, running, queue, (receive_set, transmit_set))
 }

@@ -10,12 +10,11 @@ use super::memory::ConsolidationQueue;
 use crate::config::{FunctionMemory, MacFilters};
 use crate::dma::DmaBuffer;
 use crate::host::Host;
-use crate::queue::{QueuePairRequest, RECEIVE_PROTOCOL_INDEX, TRANSMIT_PROTOCOL_INDEX};
-use crate::slowpath::{
-    self, Attentions, FilterCommand, RAMROD_DATA_BYTES, Ramrod, RamrodError, SlowPath, VportUpdate,
-    WaitContext,
-};
-use crate::vport::{ReceiveMode, VportConfig, VportState};
+use crate::slowpath::{Attentions, RAMROD_DATA_BYTES, Ramrod, RamrodError, SlowPath, WaitContext};
+use crate::vport::{RssState, VportState};
+
+mod queues;
+mod vports;
 
 /// Vports that one adapter handle keeps track of.
 pub const MAX_VPORTS: usize = 16;
@@ -53,6 +52,17 @@ pub(crate) struct QueueSlot<H: Host> {
     pub(crate) vport: Option<u8>,
     pub(crate) receiving: bool,
     pub(crate) transmitting: bool,
+    /// Bytes that the device may write into a receive buffer.
+    pub(crate) buffer_bytes: u16,
+    /// Pages of the receive completion queue.
+    pub(crate) completion_pages: u16,
+}
+
+impl<H: Host> QueueSlot<H> {
+    /// Whether a queue pair may be opened here.
+    pub(crate) fn is_free(&self) -> bool {
+        self.vport.is_none() && !self.receiving && !self.transmitting && self.status_block.is_some()
+    }
 }
 
 /// What an adapter owns while it is up.
@@ -67,6 +77,10 @@ pub(crate) struct Running<H: Host> {
     pub(crate) numbers: Numbers,
     pub(crate) queues: Vec<QueueSlot<H>, MAX_QUEUE_PAIRS>,
     pub(crate) vports: Vec<Option<VportState>, MAX_VPORTS>,
+    /// Receive-side scaling, of the one vport that has it.
+    pub(crate) rss: Option<RssState>,
+    /// The last number that [`Running::next_filter_epoch`] gave.
+    pub(crate) filter_epochs: u32,
     /// Counter of the default status block that was acknowledged last.
     pub(crate) acknowledged: u32,
 }
@@ -136,232 +150,6 @@ impl<H: Host> Running<H> {
     ) -> Result<(), RamrodError> {
         let cid = self.slow_path.cid();
         self.slow_path.execute(context, Ramrod::PfStop, cid, &[])
-    }
-
-    /// VPORT_START for the vport in a free place.
-    pub(crate) fn start_vport(
-        &mut self,
-        context: &mut impl WaitContext,
-        vport: u8,
-        config: VportConfig,
-    ) -> Result<(), RamrodError> {
-        let data = slowpath::vport_start(&slowpath::VportStart {
-            vport: self.absolute_vport(vport),
-            function: self.numbers.relative_pf,
-            mtu: config.mtu.unwrap_or(self.numbers.mtu),
-            strip_vlan: config.strip_vlan,
-            only_untagged: config.only_untagged,
-            zero_placement_offset: config.zero_placement_offset,
-        });
-        self.on_own_queue(context, Ramrod::VportStart, &data)?;
-        if let Some(place) = self.vports.get_mut(usize::from(vport)) {
-            *place = Some(VportState {
-                active: false,
-                mode: ReceiveMode::NOTHING,
-                multicast_overflow: false,
-                vlan_filtering: config.only_untagged,
-            });
-        }
-        Ok(())
-    }
-
-    /// VPORT_UPDATE.
-    pub(crate) fn update_vport(
-        &mut self,
-        context: &mut impl WaitContext,
-        vport: u8,
-        update: &VportUpdate,
-    ) -> Result<(), RamrodError> {
-        let data = slowpath::vport_update(self.absolute_vport(vport), update);
-        self.on_own_queue(context, Ramrod::VportUpdate, &data)
-    }
-
-    /// VPORT_UPDATE of both active flags.
-    pub(crate) fn set_vport_active(
-        &mut self,
-        context: &mut impl WaitContext,
-        vport: u8,
-        active: bool,
-    ) -> Result<(), RamrodError> {
-        let update = VportUpdate {
-            receive_active: Some(active),
-            transmit_active: Some(active),
-            ..VportUpdate::default()
-        };
-        self.update_vport(context, vport, &update)?;
-        if let Some(state) = self.vport_mut(vport) {
-            state.active = active;
-        }
-        Ok(())
-    }
-
-    /// VPORT_STOP; the vport's place is free afterwards.
-    pub(crate) fn stop_vport(
-        &mut self,
-        context: &mut impl WaitContext,
-        vport: u8,
-    ) -> Result<(), RamrodError> {
-        let data = slowpath::vport_stop(self.absolute_vport(vport));
-        self.on_own_queue(context, Ramrod::VportStop, &data)?;
-        if let Some(place) = self.vports.get_mut(usize::from(vport)) {
-            *place = None;
-        }
-        Ok(())
-    }
-
-    /// FILTERS_UPDATE.
-    pub(crate) fn update_filters(
-        &mut self,
-        context: &mut impl WaitContext,
-        vport: u8,
-        commands: &[FilterCommand],
-    ) -> Result<(), RamrodError> {
-        let data = slowpath::filters_update(self.absolute_vport(vport), commands);
-        self.on_own_queue(context, Ramrod::FiltersUpdate, &data)
-    }
-
-    /// RX_QUEUE_START.
-    pub(crate) fn start_receive(
-        &mut self,
-        context: &mut impl WaitContext,
-        queue: u16,
-        vport: u8,
-        request: &QueuePairRequest,
-    ) -> Result<(), RamrodError> {
-        let absolute_vport = self.absolute_vport(vport);
-        let data = slowpath::rx_queue_start(&slowpath::RxQueueStart {
-            queue: self.absolute_queue(queue),
-            status_block: self.igu_status_block(queue),
-            protocol_index: RECEIVE_PROTOCOL_INDEX,
-            vport: absolute_vport,
-            statistics: absolute_vport,
-            buffer_bytes: request.rx_buffer_bytes,
-            descriptors: request.rx_bd_base,
-            completion_pbl: request.cqe_pbl,
-            completion_pages: request.cqe_pages,
-        });
-        let cid = self.receive_cid(queue);
-        // A ramrod without an answer may have started the queue all the same.
-        self.mark(queue, |slot| {
-            slot.vport = Some(vport);
-            slot.receiving = true;
-        });
-        let result = self.ramrod(context, Ramrod::RxQueueStart, cid, &data);
-        if matches!(
-            result,
-            Err(RamrodError::Refused { .. }
-                | RamrodError::Memory { .. }
-                | RamrodError::Stuck { .. })
-        ) {
-            self.mark(queue, |slot| slot.receiving = false);
-        }
-        result
-    }
-
-    /// RX_QUEUE_STOP, completed by an event.
-    pub(crate) fn stop_receive(
-        &mut self,
-        context: &mut impl WaitContext,
-        queue: u16,
-    ) -> Result<(), RamrodError> {
-        let vport = self.queue_vport(queue);
-        let data = slowpath::rx_queue_stop(self.absolute_queue(queue), self.absolute_vport(vport));
-        let cid = self.receive_cid(queue);
-        self.ramrod(context, Ramrod::RxQueueStop, cid, &data)?;
-        self.mark(queue, |slot| slot.receiving = false);
-        Ok(())
-    }
-
-    /// TX_QUEUE_START.
-    pub(crate) fn start_transmit(
-        &mut self,
-        context: &mut impl WaitContext,
-        queue: u16,
-        vport: u8,
-        request: &QueuePairRequest,
-    ) -> Result<(), RamrodError> {
-        let absolute_vport = self.absolute_vport(vport);
-        let data = slowpath::tx_queue_start(&slowpath::TxQueueStart {
-            queue: self.absolute_queue(queue),
-            status_block: self.igu_status_block(queue),
-            protocol_index: TRANSMIT_PROTOCOL_INDEX,
-            vport: absolute_vport,
-            statistics: absolute_vport,
-            qm_queue: self.numbers.transmit_pq,
-            descriptors_pbl: request.tx_pbl,
-            descriptor_pages: request.tx_pages,
-        });
-        let cid = self.transmit_cid(queue);
-        self.mark(queue, |slot| slot.transmitting = true);
-        let result = self.ramrod(context, Ramrod::TxQueueStart, cid, &data);
-        if matches!(
-            result,
-            Err(RamrodError::Refused { .. }
-                | RamrodError::Memory { .. }
-                | RamrodError::Stuck { .. })
-        ) {
-            self.mark(queue, |slot| slot.transmitting = false);
-        }
-        result
-    }
-
-    /// TX_QUEUE_STOP.
-    pub(crate) fn stop_transmit(
-        &mut self,
-        context: &mut impl WaitContext,
-        queue: u16,
-    ) -> Result<(), RamrodError> {
-        let cid = self.transmit_cid(queue);
-        let data = slowpath::tx_queue_stop();
-        self.ramrod(context, Ramrod::TxQueueStop, cid, &data)?;
-        self.mark(queue, |slot| slot.transmitting = false);
-        Ok(())
-    }
-
-    /// Stops both queues of a pair; its vport is made inactive before.
-    pub(crate) fn stop_queue_pair(
-        &mut self,
-        context: &mut impl WaitContext,
-        queue: u16,
-    ) -> Result<(), RamrodError> {
-        let vport = self.queue_vport(queue);
-        if self.vport(vport).is_some_and(|state| state.active) {
-            self.set_vport_active(context, vport, false)?;
-        }
-        let (receiving, transmitting) = self
-            .slot(queue)
-            .map_or((false, false), |slot| (slot.receiving, slot.transmitting));
-        if transmitting {
-            self.stop_transmit(context, queue)?;
-        }
-        if receiving {
-            self.stop_receive(context, queue)?;
-        }
-        self.mark(queue, |slot| slot.vport = None);
-        Ok(())
-    }
-
-    /// Stops all queues and vports; PF_STOP may follow.
-    pub(crate) fn stop_traffic(
-        &mut self,
-        context: &mut impl WaitContext,
-    ) -> Result<(), RamrodError> {
-        for vport in 0..self.vports.len() as u8 {
-            if self.vport(vport).is_some_and(|state| state.active) {
-                self.set_vport_active(context, vport, false)?;
-            }
-        }
-        for queue in (0..self.queues.len() as u16).rev() {
-            if self.slot(queue).is_some_and(|slot| slot.vport.is_some()) {
-                self.stop_queue_pair(context, queue)?;
-            }
-        }
-        for vport in 0..self.vports.len() as u8 {
-            if self.vport(vport).is_some() {
-                self.stop_vport(context, vport)?;
-            }
-        }
-        Ok(())
     }
 
     /// IGU numbers of all status blocks, the default one last.

@@ -212,6 +212,8 @@ impl<H: Host> Inner<H> {
                 vport: None,
                 receiving: false,
                 transmitting: false,
+                buffer_bytes: 0,
+                completion_pages: 0,
             };
             // The plan has at most as many queue pairs as there are places.
             let _ = queues.push(slot);
@@ -271,6 +273,8 @@ impl<H: Host> Inner<H> {
             },
             queues,
             vports: places,
+            rss: None,
+            filter_epochs: 0,
             acknowledged: 0,
         })
     }

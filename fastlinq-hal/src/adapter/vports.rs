@@ -1,35 +1,34 @@
-//! Vports and their filters, on an adapter that is up.
+//! Vports, on an adapter that is up.
 
 use super::cause::{Cause, Misuse};
 use super::handle::Adapter;
 use super::inner::Context;
 use super::inventory::Inventory;
+use super::queues::check_buffers;
 use super::running::Running;
 use super::states::Up;
 use super::{MAX_MTU, MIN_MTU};
 use crate::core_state::Core;
 use crate::host::Host;
 use crate::log::debug;
-use crate::slowpath::{
-    self, FilterCommand, MulticastBins, PacketPathStatistics, RssUpdate, VportStatistics,
-    VportUpdate,
-};
-use crate::vport::{ReceiveMode, RssConfig, VportConfig, VportId};
-
-/// Most multicast addresses before all multicast frames are received instead.
-pub const MULTICAST_ADDRESSES: usize = 64;
-
-const MULTICAST_BIT: u8 = 1;
+use crate::mfw::notify;
+use crate::queue::QueuePairId;
+use crate::slowpath::{self, AggregationUpdate, VportUpdate};
+use crate::vport::{Aggregation, VportConfig, VportId};
 
 impl<I: Inventory, H: Host> Adapter<Up<I>, H> {
     /// Starts a vport: VPORT_START. It is inactive, receives nothing and has no filters.
     ///
     /// # Errors
     ///
-    /// [`Misuse::NoFreeVport`] and [`Misuse::Mtu`], or the ramrod's failure.
+    /// [`Misuse::NoFreeVport`], [`Misuse::Mtu`], [`Misuse::Aggregation`], or the ramrod's failure.
     pub fn start_vport(&mut self, config: VportConfig) -> Result<VportId, Cause> {
         check_mtu(config.mtu)?;
         let (core, running) = self.inner.parts()?;
+        let mtu = config.mtu.unwrap_or(running.numbers.mtu);
+        if config.aggregation.is_some_and(|wish| !wish.fits(mtu)) {
+            return Err(Misuse::Aggregation.into());
+        }
         let free = running.vports.iter().position(Option::is_none);
         let vport = free.ok_or(Misuse::NoFreeVport)? as u8;
         let absolute = u32::from(running.absolute_vport(vport));
@@ -79,148 +78,24 @@ impl<I: Inventory, H: Host> Adapter<Up<I>, H> {
         Ok(running.stop_vport(&mut Context(core), vport.0)?)
     }
 
-    /// Sets which frames a vport receives besides those that its filters name: VPORT_UPDATE.
+    /// Changes the MTU of a vport in bytes: VPORT_UPDATE. An active vport is inactive for that moment, in both directions;
+    /// frames that arrive or are posted then are lost. The management firmware is told when it is the first vport's.
+    ///
+    /// Queue pairs keep their buffers. Close and open them again with other ones where they are too small; see
+    /// [`restart_queue_pair`](Self::restart_queue_pair).
     ///
     /// # Errors
     ///
-    /// [`Misuse::NoSuchVport`], or the ramrod's failure.
-    pub fn set_receive_mode(&mut self, vport: VportId, mode: ReceiveMode) -> Result<(), Cause> {
-        let (_, running) = self.inner.vport(vport)?;
-        let before = running
-            .vport_mut(vport.0)
-            .map(|state| core::mem::replace(&mut state.mode, mode));
-        let result = self.apply_receive_mode(vport);
-        if let (Err(_), Some(before)) = (&result, before) {
-            let (_, running) = self.inner.vport(vport)?;
-            if let Some(state) = running.vport_mut(vport.0) {
-                state.mode = before;
-            }
-        }
-        result
-    }
-
-    fn apply_receive_mode(&mut self, vport: VportId) -> Result<(), Cause> {
+    /// [`Misuse::NoSuchVport`], [`Misuse::Mtu`], [`Misuse::SmallBuffers`] when an open queue pair could not receive such
+    /// frames, [`Misuse::Aggregation`], or the ramrod's failure.
+    pub fn set_mtu(&mut self, vport: VportId, mtu: u16) -> Result<(), Cause> {
+        check_mtu(Some(mtu))?;
         let (core, running) = self.inner.vport(vport)?;
         let Some(state) = running.vport(vport.0) else {
             return Err(Misuse::NoSuchVport(vport).into());
         };
-        let mode = ReceiveMode {
-            all_multicast: state.mode.all_multicast
-                || (state.mode.multicast && state.multicast_overflow),
-            ..state.mode
-        };
-        let update = VportUpdate {
-            receive_mode: Some(mode.receive_bits()),
-            transmit_mode: Some(mode.transmit_bits()),
-            accept_any_vlan: Some(mode.promiscuous || !state.vlan_filtering),
-            ..VportUpdate::default()
-        };
-        Ok(running.update_vport(&mut Context(core), vport.0, &update)?)
-    }
-
-    /// Makes this the only unicast address of a vport: FILTERS_UPDATE with "remove all" and "add".
-    ///
-    /// # Errors
-    ///
-    /// [`Misuse::NoSuchVport`], [`Misuse::NotUnicast`], or the ramrod's failure.
-    pub fn set_mac_filter(&mut self, vport: VportId, address: [u8; 6]) -> Result<(), Cause> {
-        unicast(address)?;
-        self.filters(
-            vport,
-            &[FilterCommand::RemoveAllMacs, FilterCommand::AddMac(address)],
-        )
-    }
-
-    /// Adds a unicast address to a vport: FILTERS_UPDATE.
-    ///
-    /// # Errors
-    ///
-    /// [`Misuse::NoSuchVport`], [`Misuse::NotUnicast`], or the ramrod's failure.
-    pub fn add_mac_filter(&mut self, vport: VportId, address: [u8; 6]) -> Result<(), Cause> {
-        unicast(address)?;
-        self.filters(vport, &[FilterCommand::AddMac(address)])
-    }
-
-    /// Removes a unicast address from a vport: FILTERS_UPDATE.
-    ///
-    /// # Errors
-    ///
-    /// [`Misuse::NoSuchVport`], or the ramrod's failure.
-    pub fn remove_mac_filter(&mut self, vport: VportId, address: [u8; 6]) -> Result<(), Cause> {
-        self.filters(vport, &[FilterCommand::RemoveMac(address)])
-    }
-
-    /// Lets frames of a VLAN (0 to 4095, 0 being untagged) pass to a vport: FILTERS_UPDATE. From the first one on, others
-    /// do not pass any more.
-    ///
-    /// # Errors
-    ///
-    /// [`Misuse::NoSuchVport`], [`Misuse::Vlan`], or the ramrod's failure.
-    pub fn add_vlan_filter(&mut self, vport: VportId, vlan: u16) -> Result<(), Cause> {
-        if vlan > 4095 {
-            return Err(Misuse::Vlan(vlan).into());
-        }
-        self.filters(vport, &[FilterCommand::AddVlan(vlan)])?;
-        let (_, running) = self.inner.vport(vport)?;
-        let first = running
-            .vport_mut(vport.0)
-            .is_some_and(|state| !core::mem::replace(&mut state.vlan_filtering, true));
-        if first {
-            self.apply_receive_mode(vport)?;
-        }
-        Ok(())
-    }
-
-    /// Removes a VLAN from a vport: FILTERS_UPDATE.
-    ///
-    /// # Errors
-    ///
-    /// [`Misuse::NoSuchVport`], or the ramrod's failure.
-    pub fn remove_vlan_filter(&mut self, vport: VportId, vlan: u16) -> Result<(), Cause> {
-        self.filters(vport, &[FilterCommand::RemoveVlan(vlan)])
-    }
-
-    /// Sets the multicast addresses of a vport: VPORT_UPDATE with empty bins, then with those of the addresses.
-    ///
-    /// Other addresses may share a bin, so some unwanted frames pass. More than [`MULTICAST_ADDRESSES`] make the vport
-    /// receive all multicast frames until the next call.
-    ///
-    /// # Errors
-    ///
-    /// [`Misuse::NoSuchVport`], or the ramrod's failure.
-    pub fn set_multicast(&mut self, vport: VportId, addresses: &[[u8; 6]]) -> Result<(), Cause> {
-        let (core, running) = self.inner.vport(vport)?;
-        let too_many = addresses.len() > MULTICAST_ADDRESSES;
-        let bins = if too_many {
-            MulticastBins::empty()
-        } else {
-            MulticastBins::from_addresses(addresses)
-        };
-        for multicast in [MulticastBins::empty(), bins] {
-            let update = VportUpdate {
-                multicast: Some(multicast),
-                ..VportUpdate::default()
-            };
-            running.update_vport(&mut Context(core), vport.0, &update)?;
-        }
-        let changed = running.vport_mut(vport.0).is_some_and(|state| {
-            core::mem::replace(&mut state.multicast_overflow, too_many) != too_many
-        });
-        if changed {
-            self.apply_receive_mode(vport)?;
-        }
-        Ok(())
-    }
-
-    /// Changes the MTU of a vport in bytes: VPORT_UPDATE. An active vport is inactive for that moment.
-    ///
-    /// # Errors
-    ///
-    /// [`Misuse::NoSuchVport`], [`Misuse::Mtu`], or the ramrod's failure.
-    pub fn set_mtu(&mut self, vport: VportId, mtu: u16) -> Result<(), Cause> {
-        check_mtu(Some(mtu))?;
-        let (core, running) = self.inner.vport(vport)?;
-        let active = running.vport(vport.0).is_some_and(|state| state.active);
+        let (active, aggregation) = (state.active, state.aggregation);
+        check_vport_buffers(running, vport, mtu, aggregation)?;
         let context = &mut Context(core);
         if active {
             running.set_vport_active(context, vport.0, false)?;
@@ -230,84 +105,104 @@ impl<I: Inventory, H: Host> Adapter<Up<I>, H> {
             ..VportUpdate::default()
         };
         let result = running.update_vport(context, vport.0, &update);
+        if let (Ok(()), Some(state)) = (&result, running.vport_mut(vport.0)) {
+            state.mtu = mtu;
+        }
         if active {
             running.set_vport_active(context, vport.0, true)?;
         }
-        Ok(result?)
+        result?;
+        if vport.0 == 0 {
+            let _ = notify::mtu(core, mtu)?;
+        }
+        Ok(())
     }
 
-    /// Spreads a vport's frames over its queue pairs by a hash of their headers: VPORT_UPDATE.
+    /// Takes 802.1Q tags off received frames and reports them in the completion, or leaves them in the frames:
+    /// VPORT_UPDATE.
     ///
     /// # Errors
     ///
-    /// [`Misuse::NoSuchVport`], [`Misuse::NoRssEngine`], [`Misuse::EmptyRssTable`], [`Misuse::NoSuchQueuePair`] for a table
-    /// entry that is not open on this vport, or the ramrod's failure.
-    pub fn set_rss(&mut self, vport: VportId, config: &RssConfig<'_>) -> Result<(), Cause> {
+    /// [`Misuse::NoSuchVport`], or the ramrod's failure.
+    pub fn set_vlan_stripping(&mut self, vport: VportId, strip: bool) -> Result<(), Cause> {
+        self.update(
+            vport,
+            &VportUpdate {
+                strip_vlan: Some(strip),
+                ..VportUpdate::default()
+            },
+        )
+    }
+
+    /// Switches frames to other vports inside the chip, or sends all of them out of the port: VPORT_UPDATE.
+    ///
+    /// # Errors
+    ///
+    /// [`Misuse::NoSuchVport`], or the ramrod's failure.
+    pub fn set_transmit_switching(&mut self, vport: VportId, switching: bool) -> Result<(), Cause> {
+        self.update(
+            vport,
+            &VportUpdate {
+                transmit_switching: Some(switching),
+                ..VportUpdate::default()
+            },
+        )
+    }
+
+    /// Changes how TCP segments are aggregated, or ends it: VPORT_UPDATE; a change while it is on takes two, because the
+    /// parameters may change only while it is off. Open aggregations end, with their completions.
+    ///
+    /// # Errors
+    ///
+    /// [`Misuse::NoSuchVport`], [`Misuse::Aggregation`], [`Misuse::SmallBuffers`] when a queue pair's buffers do not hold a
+    /// whole frame, or the ramrod's failure.
+    pub fn set_aggregation(
+        &mut self,
+        vport: VportId,
+        aggregation: Option<Aggregation>,
+    ) -> Result<(), Cause> {
         let (core, running) = self.inner.vport(vport)?;
-        let engine = running.numbers.rss_engine.ok_or(Misuse::NoRssEngine)?;
-        if config.queues.is_empty() {
-            return Err(Misuse::EmptyRssTable.into());
-        }
-        let mut table = [0; 128];
-        for (entry, queue) in table.iter_mut().zip(config.queues.iter().cycle()) {
-            let open = running
-                .slot(queue.0)
-                .is_some_and(|slot| slot.vport == Some(vport.0));
-            if !open {
-                return Err(Misuse::NoSuchQueuePair(*queue).into());
+        let Some(state) = running.vport(vport.0) else {
+            return Err(Misuse::NoSuchVport(vport).into());
+        };
+        let (mtu, before) = (state.mtu, state.aggregation);
+        check_vport_buffers(running, vport, mtu, aggregation)?;
+        let off = before.is_some().then_some((AggregationUpdate::Off, None));
+        let on = aggregation.map(|wish| (AggregationUpdate::On(wish), Some(wish)));
+        for (update, after) in off.into_iter().chain(on) {
+            let update = VportUpdate {
+                aggregation: Some(update),
+                ..VportUpdate::default()
+            };
+            running.update_vport(&mut Context(core), vport.0, &update)?;
+            if let Some(state) = running.vport_mut(vport.0) {
+                state.aggregation = after;
             }
-            *entry = running.absolute_queue(queue.0);
         }
-        let rss = RssUpdate {
-            engine,
-            enabled: true,
-            capabilities: config.hashed.bits(),
-            table,
-            key: *config.key,
-        };
-        let update = VportUpdate {
-            rss: Some(rss),
-            ..VportUpdate::default()
-        };
-        Ok(running.update_vport(&mut Context(core), vport.0, &update)?)
+        Ok(())
     }
 
-    /// Counters of a vport since it was started.
-    ///
-    /// # Errors
-    ///
-    /// [`Misuse::NoSuchVport`].
-    pub fn vport_statistics(&mut self, vport: VportId) -> Result<VportStatistics, Cause> {
+    pub(super) fn update(&mut self, vport: VportId, update: &VportUpdate) -> Result<(), Cause> {
         let (core, running) = self.inner.vport(vport)?;
-        let id = u32::from(running.absolute_vport(vport.0));
-        let statistics = slowpath::read_vport(&core.windows, running.numbers.layout, id);
-        core.windows.check()?;
-        Ok(statistics)
-    }
-
-    /// Counters of the port's packet path that belong to no vport.
-    ///
-    /// # Errors
-    ///
-    /// Only when the device is gone.
-    pub fn packet_path_statistics(&mut self) -> Result<PacketPathStatistics, Cause> {
-        let (core, running) = self.inner.parts()?;
-        let port = u32::from(running.numbers.statistics_port);
-        let statistics = slowpath::read_port(&core.windows, running.numbers.layout, port);
-        core.windows.check()?;
-        Ok(statistics)
-    }
-
-    fn filters(&mut self, vport: VportId, commands: &[FilterCommand]) -> Result<(), Cause> {
-        let (core, running) = self.inner.vport(vport)?;
-        Ok(running.update_filters(&mut Context(core), vport.0, commands)?)
+        Ok(running.update_vport(&mut Context(core), vport.0, update)?)
     }
 }
 
-fn unicast(address: [u8; 6]) -> Result<(), Cause> {
-    let [first, ..] = address;
-    if first & MULTICAST_BIT != 0 || address == [0; 6] {
-        return Err(Misuse::NotUnicast(address).into());
+/// Whether the open queue pairs of a vport can do with an MTU and an aggregation.
+fn check_vport_buffers<H: Host>(
+    running: &Running<H>,
+    vport: VportId,
+    mtu: u16,
+    aggregation: Option<Aggregation>,
+) -> Result<(), Misuse> {
+    if aggregation.is_some_and(|wish| !wish.fits(mtu)) {
+        return Err(Misuse::Aggregation);
+    }
+    for (queue, slot) in running.queues.iter().enumerate() {
+        if slot.vport == Some(vport.0) && slot.receiving {
+            let held = (slot.buffer_bytes, slot.completion_pages);
+            check_buffers(QueuePairId(queue as u16), held, mtu, aggregation)?;
+        }
     }
     Ok(())
 }

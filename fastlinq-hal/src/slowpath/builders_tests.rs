@@ -3,6 +3,8 @@
 use zerocopy::IntoBytes;
 
 use super::*;
+use crate::slowpath::MulticastBins;
+use crate::vport::Aggregation;
 
 fn u16_at(bytes: &[u8], offset: usize) -> u16 {
     u16::from_le_bytes([bytes[offset], bytes[offset + 1]])
@@ -69,6 +71,8 @@ fn vport_start_has_the_reference_offsets() {
         strip_vlan: true,
         only_untagged: true,
         zero_placement_offset: true,
+        aggregation: None,
+        transmit_switching: false,
     });
     let bytes = data.as_bytes();
     assert_eq!(bytes.len(), 72);
@@ -96,7 +100,7 @@ fn vport_update_changes_only_what_is_asked() {
         accept_any_vlan: Some(true),
         strip_vlan: Some(false),
         mtu: Some(9000),
-        rss: None,
+        ..VportUpdate::default()
     };
     let data = vport_update(0, &update);
     let bytes = data.as_bytes();
@@ -233,4 +237,82 @@ fn filter_commands_have_the_reference_offsets() {
         10,
         "a ramrod carries ten commands"
     );
+}
+
+#[test]
+fn aggregation_has_the_reference_offsets() {
+    let aggregation = Aggregation {
+        ipv4: true,
+        ipv6: true,
+        in_tunnels: false,
+        consistent: true,
+        aggregations: 64,
+        buffers: 16,
+        max_bytes: 0xfffe,
+        min_bytes_to_start: 0x2ee,
+        min_bytes_to_continue: 0x2ef,
+    };
+    let expected = [1, 1, 0, 0, 1, 0, 1, 64, 0xfe, 0xff, 0xee, 2, 0xef, 2, 16, 0];
+    let start = vport_start(&VportStart {
+        vport: 0,
+        function: 0,
+        mtu: 1500,
+        strip_vlan: false,
+        only_untagged: false,
+        zero_placement_offset: false,
+        aggregation: Some(aggregation),
+        transmit_switching: true,
+    });
+    assert_eq!(start.as_bytes()[10..26], expected);
+    assert_eq!(start.as_bytes()[28], 1);
+
+    let on = VportUpdate {
+        aggregation: Some(AggregationUpdate::On(aggregation)),
+        transmit_switching: Some(false),
+        ..VportUpdate::default()
+    };
+    let data = vport_update(0, &on);
+    let bytes = data.as_bytes();
+    assert_eq!(set(&bytes[..48]), [11, 12, 13]);
+    assert_eq!(bytes[64..80], expected);
+
+    let off = VportUpdate {
+        aggregation: Some(AggregationUpdate::Off),
+        ..VportUpdate::default()
+    };
+    assert_eq!(set(vport_update(0, &off).as_bytes()), [12]);
+}
+
+#[test]
+fn tunnels_flows_and_default_queues_have_the_reference_offsets() {
+    let data = tunnel_update(&TunnelUpdate {
+        classification: TunnelClassification::OuterMacTenant,
+        vxlan: Some(4789),
+        geneve: None,
+    });
+    let bytes = data.as_bytes();
+    assert_eq!(bytes.len(), 72);
+    assert_eq!(set(&bytes[..48]), [] as [usize; 0]);
+    assert_eq!(bytes[48..60], [1, 0, 0, 1, 0, 0, 1, 1, 1, 1, 1, 0]);
+    assert_eq!((u16_at(bytes, 60), u16_at(bytes, 62)), (4789, 0));
+
+    assert_eq!(
+        rx_queue_default(0x102, 4).as_bytes()[..8],
+        [2, 1, 0, 1, 4, 1, 0, 0]
+    );
+
+    let data = flow_filter(&FlowFilter {
+        sample: BusAddress(0x1_0000_0200),
+        sample_bytes: 54,
+        add: false,
+        vport: 0x1ff,
+        queue: Some(0x103),
+        flow: Some(7),
+    });
+    let bytes = data.as_bytes();
+    assert_eq!(bytes.len(), 24);
+    assert_eq!(u64_at(bytes, 0), 0x1_0000_0200);
+    let words = [8, 10, 12, 14, 16].map(|offset| u16_at(bytes, offset));
+    assert_eq!(words, [54, 0, 0x103, 7, 0x1ff]);
+    assert_eq!(bytes[18..], [0, 1, 1, 1, 0, 0]);
 }

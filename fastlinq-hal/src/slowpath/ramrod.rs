@@ -14,6 +14,7 @@ use super::FirmwareReturnCode;
 /// |---|---|---|---|---|---|
 /// | `PfStart` | COMMON | 1 | 0 | 80 | slow-path queue |
 /// | `PfStop` | COMMON | 2 | 1 | 0 | slow-path queue |
+/// | `PfUpdate` | COMMON | 5 | 6 | 72 | slow-path queue |
 /// | `Empty` | COMMON | 7 | 9 | 0 | slow-path queue |
 /// | `VportStart` | ETH | 1 | 1 | 72 | slow-path queue |
 /// | `VportUpdate` | ETH | 2 | 2 | 440 | slow-path queue |
@@ -23,6 +24,8 @@ use super::FirmwareReturnCode;
 /// | `TxQueueStart` | ETH | 6 | 4 | 48 | the queue |
 /// | `TxQueueStop` | ETH | 7 | 5 | 8 | the queue |
 /// | `FiltersUpdate` | ETH | 8 | 9 | 168 | slow-path queue |
+/// | `RxQueueUpdate` | ETH | 9 | 7 | 24 | the queue |
+/// | `FlowUpdate` | ETH | 16 | 16 | 24 | slow-path queue |
 ///
 /// The event numbers are not the command numbers.
 ///
@@ -34,6 +37,8 @@ pub enum Ramrod {
     PfStart,
     /// Stops the function.
     PfStop,
+    /// Changes settings of the function: tunnels.
+    PfUpdate,
     /// Does nothing and completes: a heartbeat.
     Empty,
     /// Starts a vport, inactive in both directions.
@@ -52,13 +57,18 @@ pub enum Ramrod {
     TxQueueStop,
     /// Adds, removes and flushes MAC and VLAN filters.
     FiltersUpdate,
+    /// Changes a receive queue's part in its vport.
+    RxQueueUpdate,
+    /// Adds or deletes a flow that is steered.
+    FlowUpdate,
 }
 
 impl Ramrod {
     /// All ramrods that this crate posts.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 14] = [
         Self::PfStart,
         Self::PfStop,
+        Self::PfUpdate,
         Self::Empty,
         Self::VportStart,
         Self::VportUpdate,
@@ -68,6 +78,8 @@ impl Ramrod {
         Self::TxQueueStart,
         Self::TxQueueStop,
         Self::FiltersUpdate,
+        Self::RxQueueUpdate,
+        Self::FlowUpdate,
     ];
 
     /// Name in the interface definition.
@@ -76,6 +88,7 @@ impl Ramrod {
         match self {
             Self::PfStart => "PF_START",
             Self::PfStop => "PF_STOP",
+            Self::PfUpdate => "PF_UPDATE",
             Self::Empty => "EMPTY",
             Self::VportStart => "VPORT_START",
             Self::VportUpdate => "VPORT_UPDATE",
@@ -85,6 +98,8 @@ impl Ramrod {
             Self::TxQueueStart => "TX_QUEUE_START",
             Self::TxQueueStop => "TX_QUEUE_STOP",
             Self::FiltersUpdate => "FILTERS_UPDATE",
+            Self::RxQueueUpdate => "RX_QUEUE_UPDATE",
+            Self::FlowUpdate => "RX_UPDATE_GFT_FILTER",
         }
     }
 
@@ -92,7 +107,7 @@ impl Ramrod {
     #[must_use]
     pub const fn protocol(self) -> ProtocolId {
         match self {
-            Self::PfStart | Self::PfStop | Self::Empty => ProtocolId::COMMON,
+            Self::PfStart | Self::PfStop | Self::PfUpdate | Self::Empty => ProtocolId::COMMON,
             _ => ProtocolId::ETH,
         }
     }
@@ -103,6 +118,7 @@ impl Ramrod {
         match self {
             Self::PfStart => CommonRamrodCmdId::PF_START.0,
             Self::PfStop => CommonRamrodCmdId::PF_STOP.0,
+            Self::PfUpdate => CommonRamrodCmdId::PF_UPDATE.0,
             Self::Empty => CommonRamrodCmdId::EMPTY.0,
             Self::VportStart => EthRamrodCmdId::VPORT_START.0,
             Self::VportUpdate => EthRamrodCmdId::VPORT_UPDATE.0,
@@ -112,6 +128,8 @@ impl Ramrod {
             Self::TxQueueStart => EthRamrodCmdId::TX_QUEUE_START.0,
             Self::TxQueueStop => EthRamrodCmdId::TX_QUEUE_STOP.0,
             Self::FiltersUpdate => EthRamrodCmdId::FILTERS_UPDATE.0,
+            Self::RxQueueUpdate => EthRamrodCmdId::RX_QUEUE_UPDATE.0,
+            Self::FlowUpdate => EthRamrodCmdId::RX_UPDATE_GFT_FILTER.0,
         }
     }
 
@@ -121,6 +139,7 @@ impl Ramrod {
         match self {
             Self::PfStart => CommonEventOpcode::PF_START.0,
             Self::PfStop => CommonEventOpcode::PF_STOP.0,
+            Self::PfUpdate => CommonEventOpcode::PF_UPDATE.0,
             Self::Empty => CommonEventOpcode::EMPTY.0,
             Self::VportStart => EthEventOpcode::VPORT_START.0,
             Self::VportUpdate => EthEventOpcode::VPORT_UPDATE.0,
@@ -130,6 +149,8 @@ impl Ramrod {
             Self::TxQueueStart => EthEventOpcode::TX_QUEUE_START.0,
             Self::TxQueueStop => EthEventOpcode::TX_QUEUE_STOP.0,
             Self::FiltersUpdate => EthEventOpcode::FILTERS_UPDATE.0,
+            Self::RxQueueUpdate => EthEventOpcode::RX_QUEUE_UPDATE.0,
+            Self::FlowUpdate => EthEventOpcode::RX_GFT_UPDATE_FILTER.0,
         }
     }
 
@@ -160,6 +181,7 @@ mod tests {
         let table = [
             (Ramrod::PfStart, 8, 1, 0),
             (Ramrod::PfStop, 8, 2, 1),
+            (Ramrod::PfUpdate, 8, 5, 6),
             (Ramrod::Empty, 8, 7, 9),
             (Ramrod::VportStart, 4, 1, 1),
             (Ramrod::VportUpdate, 4, 2, 2),
@@ -169,6 +191,8 @@ mod tests {
             (Ramrod::TxQueueStart, 4, 6, 4),
             (Ramrod::TxQueueStop, 4, 7, 5),
             (Ramrod::FiltersUpdate, 4, 8, 9),
+            (Ramrod::RxQueueUpdate, 4, 9, 7),
+            (Ramrod::FlowUpdate, 4, 16, 16),
         ];
         assert_eq!(table.len(), Ramrod::ALL.len());
         for (ramrod, protocol, command, event) in table {
