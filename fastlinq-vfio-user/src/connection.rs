@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendFlags, recvmsg,
-    sendmsg,
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
 };
 use zerocopy::{FromBytes, IntoBytes};
 
@@ -20,7 +20,7 @@ use crate::message::{Command, DmaAccess, Header, MAX_FDS, MAX_MESSAGE};
 /// Commands that may wait while the device waits for a DMA reply.
 const MAX_DEFERRED: usize = 256;
 /// How long a peer may take to answer a DMA request, or to take a reply from us.
-const PEER_TIMEOUT: Duration = Duration::from_secs(5);
+pub(crate) const PEER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Why a connection ended.
 #[derive(Debug)]
@@ -46,7 +46,7 @@ impl fmt::Display for TransportError {
             Self::Os(errno) => write!(f, "socket: {errno}"),
             Self::BadSize(size) => write!(f, "a message claims to be {size} bytes long"),
             Self::TooManyDescriptors => write!(f, "more than {MAX_FDS} descriptors in a message"),
-            Self::Timeout => write!(f, "the peer did not react within {PEER_TIMEOUT:?}"),
+            Self::Timeout => write!(f, "the peer did not react in time"),
             Self::Flooded => write!(f, "more than {MAX_DEFERRED} commands during one access"),
         }
     }
@@ -115,7 +115,7 @@ impl Connection {
         }
     }
 
-    fn receive_fresh(&mut self) -> Result<Option<Message>, TransportError> {
+    pub(crate) fn receive_fresh(&mut self) -> Result<Option<Message>, TransportError> {
         loop {
             let wanted = match Header::read_from_prefix(&self.partial) {
                 Err(_) => Header::SIZE,
@@ -220,6 +220,22 @@ impl Connection {
         error: u32,
         parts: &[&[u8]],
     ) -> Result<(), TransportError> {
+        let deadline = Instant::now() + PEER_TIMEOUT;
+        self.send_with(message_id, command, flags, error, parts, &[], deadline)
+    }
+
+    /// Sends a message whose descriptors, if any, go with its first byte.
+    #[allow(clippy::too_many_arguments)] // the header's fields, and what follows it
+    pub(crate) fn send_with(
+        &mut self,
+        message_id: u16,
+        command: u16,
+        flags: u32,
+        error: u32,
+        parts: &[&[u8]],
+        fds: &[BorrowedFd<'_>],
+        deadline: Instant,
+    ) -> Result<(), TransportError> {
         let length = Header::SIZE + parts.iter().map(|part| part.len()).sum::<usize>();
         let header = Header {
             message_id: message_id.into(),
@@ -233,13 +249,18 @@ impl Connection {
         for part in parts {
             bytes.extend_from_slice(part);
         }
-        let deadline = Instant::now() + PEER_TIMEOUT;
+        let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_FDS))];
         let mut rest = bytes.as_slice();
         while !rest.is_empty() {
+            let mut ancillary = SendAncillaryBuffer::new(&mut space);
+            let first = rest.len() == bytes.len();
+            if first && !fds.is_empty() && !ancillary.push(SendAncillaryMessage::ScmRights(fds)) {
+                return Err(TransportError::TooManyDescriptors);
+            }
             let sent = sendmsg(
                 &self.stream,
                 &[IoSlice::new(rest)],
-                &mut SendAncillaryBuffer::default(),
+                &mut ancillary,
                 SendFlags::NOSIGNAL,
             );
             match sent {
@@ -253,7 +274,7 @@ impl Connection {
         Ok(())
     }
 
-    fn wait(&self, flags: PollFlags, deadline: Instant) -> Result<(), TransportError> {
+    pub(crate) fn wait(&self, flags: PollFlags, deadline: Instant) -> Result<(), TransportError> {
         let left = deadline.saturating_duration_since(Instant::now());
         let timeout = Timespec::try_from(left).map_err(|_| TransportError::Timeout)?;
         match poll(&mut [PollFd::new(&self.stream, flags)], Some(&timeout)) {

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+mod client;
 mod connection;
 mod device;
 mod interrupts;
@@ -8,6 +9,7 @@ mod memory;
 pub mod message;
 mod server;
 
+pub use client::{Client, ClientError, DeviceFeatures, Mapping, Region};
 pub use connection::{Connection, TransportError};
 pub use device::{Device, DeviceShape, Errno, RegionShape};
 pub use interrupts::InterruptLines;

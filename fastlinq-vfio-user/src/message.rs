@@ -32,6 +32,28 @@ impl Command {
     pub const DMA_WRITE: Self = Self(12);
     pub const DEVICE_RESET: Self = Self(13);
     pub const REGION_WRITE_MULTI: Self = Self(15);
+
+    /// The specification's name; "?" for a command that is not known here.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::VERSION => "VERSION",
+            Self::DMA_MAP => "DMA_MAP",
+            Self::DMA_UNMAP => "DMA_UNMAP",
+            Self::DEVICE_GET_INFO => "DEVICE_GET_INFO",
+            Self::DEVICE_GET_REGION_INFO => "DEVICE_GET_REGION_INFO",
+            Self::DEVICE_GET_REGION_IO_FDS => "DEVICE_GET_REGION_IO_FDS",
+            Self::DEVICE_GET_IRQ_INFO => "DEVICE_GET_IRQ_INFO",
+            Self::DEVICE_SET_IRQS => "DEVICE_SET_IRQS",
+            Self::REGION_READ => "REGION_READ",
+            Self::REGION_WRITE => "REGION_WRITE",
+            Self::DMA_READ => "DMA_READ",
+            Self::DMA_WRITE => "DMA_WRITE",
+            Self::DEVICE_RESET => "DEVICE_RESET",
+            Self::REGION_WRITE_MULTI => "REGION_WRITE_MULTI",
+            _ => "?",
+        }
+    }
 }
 
 /// The 16 bytes in front of every message.
