@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use fastlinq_host::AdapterName;
 
 /// Brings FastLinQ 4xxxx adapters up, tests them and says which layer is at fault.
 ///
@@ -208,6 +209,10 @@ pub(crate) enum ChipArg {
 /// Which adapter, and which storm firmware to load into it.
 #[derive(Debug, Args)]
 pub(crate) struct AdapterArgs {
+    /// The adapter: model (in this process), or vfio-user:PATH (served by another process, see `fastlinq model serve`).
+    #[arg(long, default_value_t = AdapterName::Model, value_name = "ADAPTER")]
+    pub(crate) adapter: AdapterName,
+
     /// Management firmware that the software adapter plays; see `fastlinq personas`.
     #[arg(long, default_value = "modern", value_name = "NAME")]
     pub(crate) persona: String,

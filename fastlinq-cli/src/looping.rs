@@ -12,9 +12,9 @@ use fastlinq_hal::adapter::{Adapter, AdapterConfig, Inventory, NvmPopulated, Pop
 use fastlinq_hal::firmware::FirmwareImage;
 use fastlinq_hal::init::Scratch;
 use fastlinq_hal::vport::{ReceiveMode, VportConfig};
+use fastlinq_host::AnyHost;
 use fastlinq_model::wire::Loopback;
 use fastlinq_model::wire::capture::{CaptureReader, CaptureWriter};
-use fastlinq_model_host::ModelHost;
 use fastlinq_net::{AdapterQueue, MAX_MTU, QueueConfig, QueueStorage, RxPacket, SendError};
 use serde::Serialize;
 
@@ -55,7 +55,10 @@ pub(crate) fn run(args: &LoopArgs) -> Result<ExitCode> {
     let image = FirmwareImage::parse(&source.bytes)
         .map_err(|error| anyhow!("storm firmware file {}: {error}", source.origin))?;
     let (host, recording) = setup::host(&args.adapter)?;
-    host.set_wire(0, Box::new(Loopback::default()));
+    // Other adapters are plugged into whatever they are plugged into.
+    if let Some(model) = host.model() {
+        model.set_wire(0, Box::new(Loopback::default()));
+    }
     let config = AdapterConfig {
         mtu: Some(MAX_MTU),
         ..AdapterConfig::default()
@@ -136,7 +139,7 @@ fn print(report: &Report, json: bool) -> Result<()> {
 }
 
 struct Run {
-    host: ModelHost,
+    host: AnyHost,
     burst: usize,
     output: Option<CaptureWriter<BufWriter<File>>>,
     progress: Progress,
@@ -146,7 +149,7 @@ struct Run {
 impl Run {
     fn on<I: Inventory>(
         mut self,
-        adapter: Adapter<NvmPopulated<I>, ModelHost>,
+        adapter: Adapter<NvmPopulated<I>, AnyHost>,
         image: &FirmwareImage<'_>,
         scratch: &mut Scratch,
         reader: CaptureReader<BufReader<File>>,
@@ -182,10 +185,7 @@ impl Run {
         Ok(self.report)
     }
 
-    fn wait_for_link<I: Inventory>(
-        &mut self,
-        adapter: &mut Adapter<Up<I>, ModelHost>,
-    ) -> Result<()> {
+    fn wait_for_link<I: Inventory>(&mut self, adapter: &mut Adapter<Up<I>, AnyHost>) -> Result<()> {
         let settings = adapter.flash_link_settings();
         let mut link = adapter.set_link(&settings)?;
         for _ in 0..LINK_PATIENCE_MS {
@@ -200,7 +200,7 @@ impl Run {
 
     fn pass(
         &mut self,
-        queue: &mut AdapterQueue<'_, ModelHost>,
+        queue: &mut AdapterQueue<'_, AnyHost>,
         mut reader: CaptureReader<BufReader<File>>,
     ) -> Result<()> {
         let mut waiting = VecDeque::new();
@@ -219,7 +219,7 @@ impl Run {
 
     fn send(
         &mut self,
-        queue: &mut AdapterQueue<'_, ModelHost>,
+        queue: &mut AdapterQueue<'_, AnyHost>,
         frame: Vec<u8>,
         waiting: &mut VecDeque<(u64, Vec<u8>)>,
     ) -> Result<()> {
@@ -250,7 +250,7 @@ impl Run {
     /// Takes what has come back; when nothing comes within the patience, all that is waiting counts as lost.
     fn receive(
         &mut self,
-        queue: &mut AdapterQueue<'_, ModelHost>,
+        queue: &mut AdapterQueue<'_, AnyHost>,
         waiting: &mut VecDeque<(u64, Vec<u8>)>,
     ) -> Result<()> {
         let mut packets = [RxPacket::EMPTY; 64];

@@ -7,6 +7,7 @@ use fastlinq_hal::adapter::Cause;
 use fastlinq_hal::firmware::FirmwareImage;
 use fastlinq_hal::mfw::Transcript;
 use fastlinq_hal::mfw::link::LinkState;
+use fastlinq_host::AdapterName;
 use serde::Serialize;
 
 use crate::args::AdapterArgs;
@@ -20,9 +21,9 @@ const WARN: Style = AnsiColor::Yellow.on_default();
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {
     pub(crate) adapter: String,
-    pub(crate) persona: String,
-    pub(crate) chip: String,
-    pub(crate) ports: u8,
+    /// What the software adapter in this process is; nothing for other adapters.
+    #[serde(flatten)]
+    pub(crate) software: Option<Software>,
     pub(crate) storm_firmware: String,
     pub(crate) storm_firmware_from: String,
     pub(crate) storm_firmware_is_genuine: bool,
@@ -34,6 +35,14 @@ pub(crate) struct Report {
     pub(crate) steps: Vec<Step>,
     pub(crate) warnings: Vec<String>,
     pub(crate) failure: Option<Failure>,
+}
+
+/// The software adapter in this process.
+#[derive(Debug, Serialize)]
+pub(crate) struct Software {
+    pub(crate) persona: String,
+    pub(crate) chip: String,
+    pub(crate) ports: u8,
 }
 
 /// One transition.
@@ -63,10 +72,12 @@ pub(crate) struct Failure {
 impl Report {
     pub(crate) fn new(args: &AdapterArgs, image: &FirmwareImage<'_>, origin: &Origin) -> Self {
         Self {
-            adapter: "software adapter in this process".into(),
-            persona: args.persona.clone(),
-            chip: format!("{:?}", args.chip).to_uppercase(),
-            ports: args.ports,
+            adapter: args.adapter.to_string(),
+            software: (args.adapter == AdapterName::Model).then(|| Software {
+                persona: args.persona.clone(),
+                chip: format!("{:?}", args.chip).to_uppercase(),
+                ports: args.ports,
+            }),
             storm_firmware: image.version().to_string(),
             storm_firmware_from: origin.to_string(),
             storm_firmware_is_genuine: matches!(origin, Origin::File(_)),
@@ -105,11 +116,14 @@ pub(crate) fn link(state: &LinkState) -> String {
 }
 
 pub(crate) fn print(out: &mut impl Write, report: &Report) -> io::Result<()> {
-    writeln!(
-        out,
-        "{} ({}, {} port(s), persona {})",
-        report.adapter, report.chip, report.ports, report.persona
-    )?;
+    match &report.software {
+        Some(software) => writeln!(
+            out,
+            "software adapter in this process ({}, {} port(s), persona {})",
+            software.chip, software.ports, software.persona
+        )?,
+        None => writeln!(out, "{}", report.adapter)?,
+    }
     writeln!(
         out,
         "storm firmware {}: {}",
@@ -137,10 +151,13 @@ pub(crate) fn print(out: &mut impl Write, report: &Report) -> io::Result<()> {
         None => {}
         Some(failure) => print_failure(out, failure)?,
     }
-    writeln!(
-        out,
-        "\nTimes are this machine's, on the software adapter; they say nothing about a card."
-    )
+    if report.software.is_some() {
+        writeln!(
+            out,
+            "\nTimes are this machine's, on the software adapter; they say nothing about a card."
+        )?;
+    }
+    Ok(())
 }
 
 fn details(out: &mut impl Write, report: &Report) -> io::Result<()> {

@@ -1,14 +1,30 @@
 //! Makes the adapter that a command runs on.
 
-use anyhow::Result;
+use anyhow::{Context, Result, bail};
+use fastlinq_host::{AdapterName, AnyHost};
 use fastlinq_model_host::ModelHost;
 
 use crate::args::AdapterArgs;
 use crate::personas;
 use crate::recording::{self, Recording};
 
-/// A software adapter in this process, and the trace of what happens to it.
-pub(crate) fn host(args: &AdapterArgs) -> Result<(ModelHost, Recording)> {
+/// The adapter that was asked for, and the trace of what happens to it.
+pub(crate) fn host(args: &AdapterArgs) -> Result<(AnyHost, Recording)> {
+    if args.adapter == AdapterName::Model {
+        let (host, recording) = model(args)?;
+        return Ok((AnyHost::Model(host), recording));
+    }
+    if args.trace.is_some() {
+        bail!(
+            "--trace records the software adapter in this process; `model serve --trace` records others"
+        );
+    }
+    let host = args.adapter.open();
+    let host = host.with_context(|| format!("adapter {} cannot be used", args.adapter))?;
+    Ok((host, Recording::new(None)))
+}
+
+fn model(args: &AdapterArgs) -> Result<(ModelHost, Recording)> {
     let persona = personas::named(&args.persona)?;
     let host = ModelHost::builder()
         .chip(args.chip.into())

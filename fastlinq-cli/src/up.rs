@@ -13,7 +13,7 @@ use fastlinq_hal::firmware::FirmwareImage;
 use fastlinq_hal::host::Clock;
 use fastlinq_hal::init::Scratch;
 use fastlinq_hal::mfw::Transcript;
-use fastlinq_model_host::ModelHost;
+use fastlinq_host::AnyHost;
 
 use crate::args::UpArgs;
 use crate::progress::Progress;
@@ -78,7 +78,7 @@ fn print(report: &Report, json: bool) -> Result<()> {
 }
 
 struct Session<'a> {
-    host: ModelHost,
+    host: AnyHost,
     image: FirmwareImage<'a>,
     scratch: Box<Scratch>,
     strict: bool,
@@ -88,7 +88,7 @@ struct Session<'a> {
 type Outcome<T> = Result<T, Box<Failure>>;
 
 impl Session<'_> {
-    fn cycle(&mut self, adapter: Adapter<Reset, ModelHost>) -> Outcome<Adapter<Reset, ModelHost>> {
+    fn cycle(&mut self, adapter: Adapter<Reset, AnyHost>) -> Outcome<Adapter<Reset, AnyHost>> {
         let timer = Timer::start(&self.host);
         let adapter = adapter
             .connect()
@@ -140,10 +140,10 @@ impl Session<'_> {
 
     fn up_and_down<I: Inventory>(
         &mut self,
-        adapter: Adapter<NvmPopulated<I>, ModelHost>,
-    ) -> Outcome<Adapter<Reset, ModelHost>>
+        adapter: Adapter<NvmPopulated<I>, AnyHost>,
+    ) -> Outcome<Adapter<Reset, AnyHost>>
     where
-        AnyAdapter<ModelHost>: From<Adapter<NvmPopulated<I>, ModelHost>>,
+        AnyAdapter<AnyHost>: From<Adapter<NvmPopulated<I>, AnyHost>>,
     {
         let timer = Timer::start(&self.host);
         let mut adapter = adapter
@@ -176,7 +176,7 @@ impl Session<'_> {
     /// Asks for the link and waits for it.
     fn link<I: Inventory>(
         &mut self,
-        adapter: &mut Adapter<Up<I>, ModelHost>,
+        adapter: &mut Adapter<Up<I>, AnyHost>,
     ) -> Result<String, Cause> {
         let settings = adapter.flash_link_settings();
         let mut link = adapter.set_link(&settings)?;
@@ -212,14 +212,14 @@ struct Timer {
 }
 
 impl Timer {
-    fn start(host: &ModelHost) -> Self {
+    fn start(host: &AnyHost) -> Self {
         Self {
             wall: Instant::now(),
             model_us: host.now_us(),
         }
     }
 
-    fn stop(self, host: &ModelHost) -> (u64, u64) {
+    fn stop(self, host: &AnyHost) -> (u64, u64) {
         let wall = u64::try_from(self.wall.elapsed().as_micros()).unwrap_or(u64::MAX);
         (wall, host.now_us().saturating_sub(self.model_us))
     }

@@ -18,9 +18,9 @@ use rustix::io::Errno;
 /// ```no_run
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// use std::time::Duration;
-/// use fastlinq_linux::vfio::VfioHost;
+/// use fastlinq_linux::vfio_user::VfioUserHost;
 ///
-/// let host = VfioHost::options("0000:3b:00.0".parse()?).vectors(2).open()?;
+/// let host = VfioUserHost::options("/tmp/adapter").vectors(2).open()?;
 /// let vector = &host.vectors()[1];
 /// if vector.wait(Some(Duration::from_millis(100)))? > 0 {
 ///     // look at the queue, then enable its interrupt again

@@ -13,6 +13,8 @@ mod memory;
 #[cfg(target_os = "linux")]
 mod mmio;
 #[cfg(target_os = "linux")]
+pub mod sysfs;
+#[cfg(target_os = "linux")]
 mod time;
 #[cfg(target_os = "linux")]
 pub mod vfio_user;

@@ -416,6 +416,12 @@ impl VfioUserHost {
         self.0.pool.report()
     }
 
+    /// Why the last allocation of DMA memory that failed did so.
+    #[must_use]
+    pub fn memory_error(&self) -> Option<String> {
+        self.0.pool.last_error()
+    }
+
     /// Puts the adapter back to power-up, and lets it master the bus again.
     ///
     /// # Errors

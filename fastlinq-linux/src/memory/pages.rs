@@ -82,10 +82,10 @@ impl Pages {
                 0,
             )
         }?;
+        let start = pages.pointer.as_ptr().cast();
         // SAFETY: the range is ours; the advice changes nothing in this process.
-        if let Err(errno) =
-            unsafe { madvise(pages.pointer.as_ptr().cast(), len, Advice::LinuxDontFork) }
-        {
+        let advised = unsafe { madvise(start, len, Advice::LinuxDontFork) };
+        if let Err(errno) = advised {
             log::debug!("DMA memory will be visible to children: {errno}");
         }
         Ok(pages)

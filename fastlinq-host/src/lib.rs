@@ -1,0 +1,8 @@
+#![doc = include_str!("../README.md")]
+#![deny(unsafe_code)]
+
+mod any;
+mod name;
+
+pub use any::{AnyBar, AnyHost, AnyRegion};
+pub use name::{AdapterName, BadAdapterName, OpenError, OpenOptions};

@@ -1,0 +1,137 @@
+//! Names of adapters, as a command line has them.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use fastlinq_linux::vfio_user::{VfioUserError, VfioUserHost};
+use fastlinq_model_host::ModelHost;
+
+use crate::AnyHost;
+
+/// Which adapter a program is to use.
+///
+/// # Examples
+///
+/// ```
+/// use fastlinq_host::AdapterName;
+///
+/// let name: AdapterName = "vfio-user:/tmp/adapter".parse()?;
+/// assert_eq!(name, AdapterName::VfioUser("/tmp/adapter".into()));
+/// assert_eq!(name.to_string(), "vfio-user:/tmp/adapter");
+/// assert!("vfio-user:".parse::<AdapterName>().is_err());
+/// # Ok::<(), fastlinq_host::BadAdapterName>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum AdapterName {
+    /// `model`: the software adapter, in this process.
+    #[default]
+    Model,
+    /// `vfio-user:PATH`: an adapter that another process serves at this socket.
+    VfioUser(PathBuf),
+}
+
+/// A text that names no adapter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BadAdapterName {
+    /// The text.
+    pub text: String,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+impl fmt::Display for BadAdapterName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.reason)
+    }
+}
+
+impl std::error::Error for BadAdapterName {}
+
+impl FromStr for AdapterName {
+    type Err = BadAdapterName;
+
+    fn from_str(text: &str) -> Result<Self, BadAdapterName> {
+        let bad = |reason: String| BadAdapterName {
+            text: text.into(),
+            reason,
+        };
+        match text.split_once(':') {
+            None if text == "model" => Ok(Self::Model),
+            Some(("vfio-user", "")) => Err(bad("vfio-user: lacks the path of a socket".into())),
+            Some(("vfio-user", path)) => Ok(Self::VfioUser(path.into())),
+            _ => Err(bad("adapters are model and vfio-user:PATH".into())),
+        }
+    }
+}
+
+impl fmt::Display for AdapterName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Model => f.write_str("model"),
+            Self::VfioUser(path) => write!(f, "vfio-user:{}", path.display()),
+        }
+    }
+}
+
+/// Why an adapter cannot be used.
+#[derive(Debug)]
+pub enum OpenError {
+    /// The served adapter.
+    VfioUser(VfioUserError),
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::VfioUser(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for OpenError {}
+
+/// How an adapter is to be opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OpenOptions {
+    vectors: u16,
+}
+
+impl OpenOptions {
+    /// MSI-X vectors to set up, as many as the adapter has at most; 0, for a driver that polls, when not given.
+    #[must_use]
+    pub fn vectors(mut self, vectors: u16) -> Self {
+        self.vectors = vectors;
+        self
+    }
+
+    /// Opens the adapter.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`].
+    pub fn open(self, name: &AdapterName) -> Result<AnyHost, OpenError> {
+        match name {
+            AdapterName::Model => {
+                let host = ModelHost::builder().interrupt_vectors(self.vectors).build();
+                Ok(AnyHost::Model(host))
+            }
+            AdapterName::VfioUser(path) => VfioUserHost::options(path)
+                .vectors(self.vectors)
+                .open()
+                .map(AnyHost::VfioUser)
+                .map_err(OpenError::VfioUser),
+        }
+    }
+}
+
+impl AdapterName {
+    /// Opens the adapter, for a driver that polls. Interrupts: [`OpenOptions`].
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`].
+    pub fn open(&self) -> Result<AnyHost, OpenError> {
+        OpenOptions::default().open(self)
+    }
+}
