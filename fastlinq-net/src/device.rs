@@ -23,6 +23,16 @@ pub trait QueueDevice {
 
     /// Rings the transmit doorbell. All stores before are visible to the device first.
     fn ring_tx(&self, bd_prod: u16);
+
+    /// Count of the changes that the device has announced; always 0 for a device without interrupts.
+    fn status_index(&self) -> u32 {
+        0
+    }
+
+    /// Lets the device interrupt once, as soon as its count of changes is beyond `status_index`.
+    fn enable_interrupt(&self, status_index: u32) {
+        let _ = status_index;
+    }
 }
 
 impl<H: Host> QueueDevice for QueuePort<H> {
@@ -46,5 +56,13 @@ impl<H: Host> QueueDevice for QueuePort<H> {
     #[inline]
     fn ring_tx(&self, bd_prod: u16) {
         QueuePort::ring_tx(self, bd_prod);
+    }
+
+    fn status_index(&self) -> u32 {
+        QueuePort::status_index(self)
+    }
+
+    fn enable_interrupt(&self, status_index: u32) {
+        QueuePort::enable_interrupt(self, status_index);
     }
 }

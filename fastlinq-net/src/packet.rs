@@ -266,6 +266,45 @@ pub struct Segment {
     pub length: u16,
 }
 
+/// For middleware, which handles frames on both ways alike and makes frames of its own.
+impl RxPacket {
+    /// Without what the device said about the frame's contents.
+    pub(crate) const fn unverified(self) -> Self {
+        Self {
+            flags: 0,
+            tunnel: 0,
+            ..self
+        }
+    }
+
+    /// The same place in another buffer.
+    pub(crate) const fn in_buffer(self, buffer: BufferNumber) -> Self {
+        Self {
+            buffer: buffer.0,
+            ..self
+        }
+    }
+}
+
+impl TxPacket {
+    /// The record of a received frame in the same buffers.
+    pub(crate) const fn as_received(&self) -> RxPacket {
+        RxPacket {
+            buffer: self.buffer,
+            length: self.length,
+            first_length: self.first_length,
+            offset: self.offset,
+            segments: self.segments,
+            ..RxPacket::EMPTY
+        }
+    }
+
+    /// Descriptors that the frame takes.
+    pub(crate) const fn descriptors(&self) -> usize {
+        self.segments as usize
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -396,6 +396,15 @@ impl<'m, D: QueueDevice> QueuePair<'m, D> {
 impl<'q, 'm, D: QueueDevice> Worker<'q, 'm, D> {
     data_path!();
 
+    /// The same worker for a shorter time.
+    pub fn reborrow(&mut self) -> Worker<'_, 'm, D> {
+        Worker {
+            engine: self.engine,
+            shared: self.shared,
+            device: self.device,
+        }
+    }
+
     /// Lends a received frame as a handle that returns its buffers when dropped; `None` when the program does not own it.
     pub fn lend(&mut self, packet: RxPacket) -> Option<RxFrame<'q, D::Region>> {
         self.engine.lend(self.shared, packet)
