@@ -193,7 +193,7 @@ impl FunctionIdentity {
             identity.chip_revision
         );
         debug!(
-            "{} ports and {} functions on the engine, this is number {}",
+            "ports of the engine: {}; functions: {}, of which this is number {}",
             ports_per_engine, functions, function_index
         );
         if coupled {

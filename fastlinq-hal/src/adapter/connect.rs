@@ -40,6 +40,9 @@ impl<H: Host> Adapter<Reset, H> {
 
 impl<H: Host> Inner<H> {
     fn connect(&mut self) -> Result<(), Cause> {
+        info!(
+            "from Reset to McpReady: who the function is, what the management firmware says of it"
+        );
         self.link = None;
         let core = &mut self.core;
         core.identify()?;

@@ -11,7 +11,7 @@ use super::leak::LeakReport;
 use super::running::Running;
 use crate::core_state::Core;
 use crate::host::Host;
-use crate::log::{debug, warning};
+use crate::log::{info, warning};
 use crate::mfw;
 use crate::mfw::features::PpfidBitmap;
 use crate::mfw::function::FunctionConfig;
@@ -93,7 +93,7 @@ impl<H: Host> Inner<H> {
         let progress = core::mem::take(&mut self.progress);
         let mut first = Ok(());
         if progress != Progress::default() {
-            debug!("taking the adapter down");
+            info!("to Reset: taking the adapter down");
         }
         if let Some(settings) = self.link.take() {
             note(

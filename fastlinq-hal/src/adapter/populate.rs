@@ -9,6 +9,7 @@ use super::states::{McpReady, NvmPopulated};
 use crate::firmware::FirmwareImage;
 use crate::host::Host;
 use crate::init::Scratch;
+use crate::log::info;
 use crate::mfw::bist::{self, Images};
 
 /// The two good outcomes of [`populate`](Adapter::populate).
@@ -101,6 +102,7 @@ impl<H: Host> Adapter<McpReady, H> {
     /// # Ok::<(), fastlinq_hal::adapter::Cause>(())
     /// ```
     pub fn populate(mut self) -> Result<Populated<H>, Failed<McpReady, H>> {
+        info!("from McpReady to NvmPopulated: which images the flash has");
         match bist::images(&mut self.inner.core) {
             Ok(Images::Table(images)) => {
                 let inventory = ImageTable::new(images);
@@ -122,6 +124,7 @@ impl<H: Host> Adapter<McpReady, H> {
     /// Goes on without asking for the images, or after a refusal.
     #[must_use]
     pub fn without_inventory(self) -> Adapter<NvmPopulated<InventorySkipped>, H> {
+        info!("from McpReady to NvmPopulated: going on without the images of the flash");
         self.with_state(NvmPopulated {
             inventory: InventorySkipped,
         })

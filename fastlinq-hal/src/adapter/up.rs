@@ -100,6 +100,10 @@ impl<I: Inventory, H: Host> Adapter<Up<I>, H> {
 
 impl<H: Host> Inner<H> {
     fn bring_up(&mut self, image: &FirmwareImage<'_>, scratch: &mut Scratch) -> Result<(), Cause> {
+        info!(
+            "from NvmPopulated to Up: storm firmware {}",
+            Shown(&image.version())
+        );
         let layout = image.layout()?;
         Plan::check_layout(layout)?;
         vports::check_mtu(self.config.mtu)?;

@@ -272,7 +272,7 @@ pub fn attach<H: Host>(core: &mut Core<H>) -> Result<(), AttachError> {
     core.mailbox.attach_to(attachment);
     super::info::read_version(core);
     info!(
-        "management firmware {}.{}.{}.{} on a card with {} ports",
+        "management firmware {}.{}.{}.{}; ports of the card: {}",
         core.mfw.version.part(3),
         core.mfw.version.part(2),
         core.mfw.version.part(1),

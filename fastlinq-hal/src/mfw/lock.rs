@@ -8,7 +8,7 @@ use fastlinq_pac::mfw::constants::resource_lock as word;
 use super::{Answer, MailboxError};
 use crate::core_state::Core;
 use crate::host::Host;
-use crate::log::debug;
+use crate::log::{Shown, debug};
 
 /// A lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,7 +110,11 @@ pub fn acquire<H: Host>(core: &mut Core<H>, lock: Lock) -> Result<Answer<LockSta
             }
             _ => return Ok(refused(param)),
         }
-        debug!("lock {} is busy", lock.id());
+        debug!(
+            "lock {} is with {}",
+            lock.id(),
+            Shown(&LockOwner::decode(param))
+        );
         request += 1;
         core.host.delay_ms(RETRY_MS);
     }
