@@ -52,6 +52,46 @@ impl fmt::Display for SectionName {
     }
 }
 
+/// A format in which distributions compress firmware files as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Compression {
+    /// gzip.
+    Gzip,
+    /// xz.
+    Xz,
+    /// Zstandard.
+    Zstd,
+    /// bzip2.
+    Bzip2,
+}
+
+impl Compression {
+    /// Recognises a compressed file by its first bytes.
+    pub(super) fn of(file: &[u8]) -> Option<Self> {
+        const MAGICS: [(&[u8], Compression); 4] = [
+            (b"\x1f\x8b\x08", Compression::Gzip),
+            (b"\xfd7zXZ\0", Compression::Xz),
+            (b"\x28\xb5\x2f\xfd", Compression::Zstd),
+            (b"BZh", Compression::Bzip2),
+        ];
+        MAGICS
+            .iter()
+            .find_map(|(magic, kind)| file.starts_with(magic).then_some(*kind))
+    }
+
+    /// The program that unpacks such files, by which the format is known.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Gzip => "gzip",
+            Self::Xz => "xz",
+            Self::Zstd => "zstd",
+            Self::Bzip2 => "bzip2",
+        }
+    }
+}
+
 /// What is wrong with a storm-firmware file. Offsets are bytes of the file, indexes count operations or dwords.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FirmwareError {
@@ -65,6 +105,8 @@ pub enum FirmwareError {
         /// Bytes of the file.
         length: usize,
     },
+    /// The whole file is compressed; it has to be unpacked first.
+    Compressed(Compression),
     /// A section is missing from the table.
     MissingSection(SectionName),
     /// A section reaches past the end of the file.
@@ -170,6 +212,11 @@ pub enum FirmwareError {
         /// Version of the file.
         version: FirmwareVersion,
     },
+    /// The file's table of firmware variables is not the one that its version has.
+    ForeignVariables {
+        /// The first record that is missing or different.
+        record: u16,
+    },
     /// A runtime write reaches outside the runtime array of the file's version.
     RuntimeOutside {
         /// Index of the operation.
@@ -192,6 +239,15 @@ impl fmt::Display for FirmwareError {
             Self::TooLarge { length } => {
                 write!(f, "{length} bytes are too many for a firmware file")
             }
+            Self::Compressed(kind) => write!(
+                f,
+                "the file is compressed with {name}; unpack it first ({name} -d)",
+                name = kind.name()
+            ),
+            Self::ForeignVariables { record } => write!(
+                f,
+                "record {record} of the file's firmware variables is not that of its version"
+            ),
             Self::MissingSection(section) => write!(f, "the {section} section is missing"),
             Self::SectionOutside {
                 section,

@@ -1,10 +1,10 @@
 //! The container: section table, version, overlays.
 
 use fastlinq_pac::init_file::{OPERATION_SIZE, Phase, TABLE_OFFSET};
-use fastlinq_pac::versions::{self, FirmwareVersion, Layout, Storm};
+use fastlinq_pac::versions::{self, FirmwareVersion, IroId, Layout, Storm};
 
 use super::walk::{self, Operations};
-use super::{Dwords, FirmwareError, Modes, SectionName};
+use super::{Compression, Dwords, FirmwareError, Inflater, Modes, SectionName};
 
 /// Largest file accepted; the genuine ones have less than a megabyte.
 const MAX_FILE: usize = 16 << 20;
@@ -37,7 +37,7 @@ impl<'a> FirmwareImage<'a> {
     /// Parses and validates a file.
     ///
     /// Afterwards every operation, condition and stored array is known to lie inside its section.
-    /// Compressed arrays are inflated only when they are used.
+    /// Compressed arrays are inflated only when they are used; see [`verify`](Self::verify).
     ///
     /// # Errors
     ///
@@ -46,6 +46,9 @@ impl<'a> FirmwareImage<'a> {
         let length = bytes.len();
         if length > MAX_FILE {
             return Err(FirmwareError::TooLarge { length });
+        }
+        if let Some(kind) = Compression::of(bytes) {
+            return Err(FirmwareError::Compressed(kind));
         }
         let sections = section_table(bytes)?;
         let mut image = Self {
@@ -107,14 +110,44 @@ impl<'a> FirmwareImage<'a> {
     /// # Errors
     ///
     /// [`FirmwareError::UnsupportedVersion`]; [`FirmwareError::RuntimeOutside`] when the program uses more
-    /// of the runtime array than the version has.
+    /// of the runtime array than the version has; [`FirmwareError::ForeignVariables`] when the file has the variables
+    /// elsewhere than its version: who used the version's table with it would write to wrong places.
     pub fn layout(&self) -> Result<&'static Layout, FirmwareError> {
         let layout =
             versions::for_version(self.version).ok_or(FirmwareError::UnsupportedVersion {
                 version: self.version,
             })?;
         walk::check_runtime(self, layout.runtime_size)?;
+        self.check_variables(layout)?;
         Ok(layout)
+    }
+
+    fn check_variables(&self, layout: &Layout) -> Result<(), FirmwareError> {
+        let records = self.iro_records();
+        if records.len() != usize::from(layout.iro_records) {
+            let record = layout.iro_records.min(records.len() as u16);
+            return Err(FirmwareError::ForeignVariables { record });
+        }
+        for variable in IroId::all().filter_map(|id| layout.iro(id)) {
+            let found = records.iter().nth(variable.record.into());
+            if found != Some((variable.base, variable.steps, variable.size)) {
+                let record = variable.record;
+                return Err(FirmwareError::ForeignVariables { record });
+            }
+        }
+        Ok(())
+    }
+
+    /// Inflates every compressed array of the program, whether it ever runs or not.
+    ///
+    /// A bring-up inflates arrays one by one as it writes them to the chip; who calls this before knows that no array
+    /// will stop it half way.
+    ///
+    /// # Errors
+    ///
+    /// [`FirmwareError::Corrupt`]; [`FirmwareError::InflatedSize`].
+    pub fn verify(&self, inflater: &mut Inflater) -> Result<(), FirmwareError> {
+        walk::inflate_all(self, inflater)
     }
 
     /// Code that stays in host memory, one piece for each storm that has any.

@@ -33,7 +33,7 @@ mod modes;
 mod walk;
 
 pub use array::{Array, Dwords};
-pub use error::{FirmwareError, SectionName};
+pub use error::{Compression, FirmwareError, SectionName};
 pub use image::{FirmwareImage, IroRecords, Overlay, Overlays, SectionRange};
 pub use inflate::Inflater;
 pub use modes::Modes;

@@ -6,10 +6,14 @@
 )]
 
 use std::boxed::Box;
+use std::string::ToString;
 use std::vec::Vec;
 
-use fastlinq_model::firmware_image::{ImageBuilder, ModeExpression, Poll, synthetic_image};
+use fastlinq_model::firmware_image::{
+    ImageBuilder, ModeExpression, Poll, synthetic_image, synthetic_image_of,
+};
 use fastlinq_pac::init_file::Phase;
+use fastlinq_pac::versions::IroId;
 
 use super::*;
 
@@ -315,5 +319,76 @@ fn a_pattern_of_nothing_is_refused() {
     assert!(matches!(
         FirmwareImage::parse(&bytes),
         Err(FirmwareError::BadArray { .. })
+    ));
+}
+
+#[test]
+fn a_file_that_is_compressed_as_a_whole_is_named() {
+    for (start, name) in [
+        (&b"\x1f\x8b\x08\x08"[..], "gzip"),
+        (b"\xfd7zXZ\0\0\x04", "xz"),
+        (b"\x28\xb5\x2f\xfd\xa4", "zstd"),
+        (b"BZh91AY", "bzip2"),
+    ] {
+        let mut bytes = start.to_vec();
+        bytes.extend_from_slice(&synthetic_image());
+        let Err(FirmwareError::Compressed(kind)) = FirmwareImage::parse(&bytes) else {
+            panic!("{name}");
+        };
+        assert_eq!(kind.name(), name);
+        let text = FirmwareError::Compressed(kind).to_string();
+        assert!(text.contains(&std::format!("{name} -d")), "{text}");
+    }
+}
+
+#[test]
+fn foreign_variables_are_refused() {
+    for layout in fastlinq_pac::versions::ALL {
+        let mut bytes = synthetic_image_of(layout.version).expect("described");
+        assert_eq!(
+            FirmwareImage::parse(&bytes).expect("parses").layout(),
+            Ok(*layout)
+        );
+        let table = 4 + u32::from_le_bytes(bytes[36..40].try_into().unwrap()) as usize;
+        let record = layout
+            .iro(IroId::USTORM_EQE_CONS_GTT)
+            .expect("there")
+            .record;
+        bytes[table + 12 * usize::from(record)] ^= 8;
+        let image = FirmwareImage::parse(&bytes).expect("parses");
+        assert_eq!(
+            image.layout(),
+            Err(FirmwareError::ForeignVariables { record })
+        );
+    }
+    // The version of one build, the variables of another.
+    let mut bytes = synthetic_image();
+    let version = 4 + u32::from_le_bytes(bytes[4..8].try_into().unwrap()) as usize + 4;
+    bytes[version..version + 4].copy_from_slice(&[8, 42, 2, 0]);
+    let image = FirmwareImage::parse(&bytes).expect("parses");
+    assert!(matches!(
+        image.layout(),
+        Err(FirmwareError::ForeignVariables { .. })
+    ));
+}
+
+#[test]
+fn a_damaged_array_is_found_before_it_is_used() {
+    let mut inflater = Box::new(Inflater::new());
+    let mut bytes = synthetic_image();
+    FirmwareImage::parse(&bytes)
+        .expect("parses")
+        .verify(&mut inflater)
+        .expect("sound");
+    // Every zlib stream of the image begins with these two bytes; the one behind them is damaged.
+    let at = bytes
+        .windows(2)
+        .position(|pair| pair == [0x78, 0xda])
+        .expect("a stream");
+    bytes[at + 20] ^= 0x40;
+    let image = FirmwareImage::parse(&bytes).expect("parses");
+    assert!(matches!(
+        image.verify(&mut inflater),
+        Err(FirmwareError::Corrupt { .. })
     ));
 }

@@ -315,6 +315,24 @@ fn in_chip(index: usize, address: GrcAddress, dwords: u64) -> Result<(), Firmwar
     Ok(())
 }
 
+/// Inflates every compressed array.
+pub(super) fn inflate_all(
+    image: &FirmwareImage<'_>,
+    inflater: &mut Inflater,
+) -> Result<(), FirmwareError> {
+    let program = Dwords::new(image.data(SectionName::Operations));
+    for index in 0..image.operation_count() {
+        let Some(Raw::Write(write)) = raw_at(program, index) else {
+            continue;
+        };
+        if let Some(Source::Array(Array::Zipped { stream, offset })) = source(image.values(), write)
+        {
+            inflater.inflate(stream, offset)?;
+        }
+    }
+    Ok(())
+}
+
 /// Checks every runtime write against the size of the array.
 pub(super) fn check_runtime(image: &FirmwareImage<'_>, size: u16) -> Result<(), FirmwareError> {
     let program = Dwords::new(image.data(SectionName::Operations));

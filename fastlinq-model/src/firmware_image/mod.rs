@@ -1,7 +1,7 @@
 //! Storm-firmware images in the real file format, built by this project.
 //!
 //! A driver needs an init-values file to bring an adapter up. [`synthetic_image`] gives one that the
-//! software adapter accepts; [`ImageBuilder`] builds others, for tests of what a driver does with
+//! software adapter accepts, [`synthetic_image_of`] the same for an older build; [`ImageBuilder`] builds others, for tests of what a driver does with
 //! them. Neither contains anything of the vendor's firmware but addresses and indexes.
 
 mod builder;
@@ -9,9 +9,10 @@ mod format;
 mod iro_records;
 mod runtime_runs;
 mod synthetic;
+mod versions;
 
 pub use builder::{ImageBuilder, IroRecord, ModeExpression, Poll};
-pub use synthetic::synthetic_image;
+pub use synthetic::{synthetic_image, synthetic_image_of};
 
 #[cfg(test)]
 mod tests;

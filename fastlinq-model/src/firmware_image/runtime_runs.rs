@@ -5,6 +5,7 @@
 use super::synthetic::Phase;
 
 /// One run of runtime-array entries.
+#[derive(Clone, Copy, Debug)]
 pub(super) struct RuntimeRun {
     pub(super) phase: Phase,
     pub(super) k2_only: bool,

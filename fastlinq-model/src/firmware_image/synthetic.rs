@@ -1,14 +1,16 @@
 //! The small image that stands in for the storm firmware when no genuine file is at hand.
 //!
-//! It has the version, the variable table and the runtime-array map of 8.59.1.0, every poll of the
-//! genuine initialisation program in its order, and at least one operation of every kind. What it
+//! It has the version, the variable table and the runtime-array map of 8.59.1.0 or of another build that the
+//! PAC describes, every poll of the genuine initialisation program of 8.59.1.0 in its order, and at least one operation of every kind. What it
 //! does not have is code: the arrays where the genuine file carries storm programs hold a counting
 //! pattern. The software adapter executes no storm code, so a driver cannot tell the difference;
 //! a card would.
 
 use super::builder::{ImageBuilder, ModeExpression, Poll};
-use super::iro_records::IRO_RECORDS;
-use super::runtime_runs::{RUNTIME_RUNS, RuntimeRun};
+use fastlinq_pac::versions::{self, FirmwareVersion, Layout, V8_59_1};
+
+use super::runtime_runs::RuntimeRun;
+use super::versions::{iro_table, runtime_runs};
 
 /// Initialisation phases of the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,7 +22,6 @@ pub(super) enum Phase {
     QueueManager = 4,
 }
 
-const VERSION: [u8; 4] = [8, 59, 1, 0];
 /// 2026-01-01, so that the image is the same bytes in every build.
 const TIMESTAMP: u32 = 1_767_225_600;
 
@@ -47,16 +48,41 @@ const STORM_PROGRAMS: [u32; 6] = [
 /// of the genuine program (decoded); everything else is this project's.
 #[must_use]
 pub fn synthetic_image() -> Vec<u8> {
-    let mut image = ImageBuilder::new(VERSION, TIMESTAMP);
-    image.iro(IRO_RECORDS);
-    image.phase(Phase::Engine as u8, None, engine);
+    build(&V8_59_1)
+}
+
+/// Builds the synthetic image of another firmware build; `None` for one that the PAC does not describe.
+///
+/// Known by: the tables of variables and of the runtime array are those of the build; the program around them is that of
+/// 8.59.1.0, runtime values going to the same registers.
+///
+/// # Examples
+///
+/// ```
+/// use fastlinq_model::firmware_image::synthetic_image_of;
+/// use fastlinq_pac::versions::FirmwareVersion;
+///
+/// assert!(synthetic_image_of(FirmwareVersion::new(8, 40, 33, 0)).is_some());
+/// assert!(synthetic_image_of(FirmwareVersion::new(8, 10, 10, 0)).is_none());
+/// ```
+#[must_use]
+pub fn synthetic_image_of(version: FirmwareVersion) -> Option<Vec<u8>> {
+    versions::for_version(version).map(build)
+}
+
+fn build(layout: &Layout) -> Vec<u8> {
+    let runs = runtime_runs(layout);
+    let runtime = |image: &mut ImageBuilder, phase| runtime(image, &runs, phase);
+    let mut image = ImageBuilder::new(layout.version.word().to_be_bytes(), TIMESTAMP);
+    image.iro(iro_table(layout));
+    image.phase(Phase::Engine as u8, None, |image| engine(image, &runs));
     for port in 0..4 {
         image.phase(Phase::Port as u8, Some(port), |image| {
             port_phase(image, port)
         });
     }
     image.phase(Phase::Port as u8, None, |image| runtime(image, Phase::Port));
-    image.phase(Phase::Function as u8, None, function);
+    image.phase(Phase::Function as u8, None, |image| function(image, &runs));
     image.phase(Phase::VirtualFunction as u8, None, |image| {
         runtime(image, Phase::VirtualFunction);
     });
@@ -85,7 +111,7 @@ fn counting(seed: u32, dwords: u32) -> Vec<u32> {
     (0..dwords).map(|index| seed | index).collect()
 }
 
-fn engine(image: &mut ImageBuilder) {
+fn engine(image: &mut ImageBuilder, runs: &[RuntimeRun]) {
     image
         .write(0x8184, 0)
         .write(0x50_00e4, 1)
@@ -113,7 +139,7 @@ fn engine(image: &mut ImageBuilder) {
     cfc(image, 0x2e_0000);
     cfc(image, 0x2d_0000);
     start_and_poll(image, 0x1c_0410, 0x1f, 0x1c_0410, 0);
-    runtime(image, Phase::Engine);
+    runtime(image, runs, Phase::Engine);
     connection_managers(image);
     image.write(0x8828, 3);
 }
@@ -182,7 +208,7 @@ fn port_phase(image: &mut ImageBuilder, port: u16) {
     });
 }
 
-fn function(image: &mut ImageBuilder) {
+fn function(image: &mut ImageBuilder, runs: &[RuntimeRun]) {
     image
         .write(0x2a_a16c, 1)
         .write(0x2a_a170, 1)
@@ -191,7 +217,7 @@ fn function(image: &mut ImageBuilder) {
         .write(0x56_0078, 0);
     start_and_poll(image, 0x56_0080, 1, 0x56_0084, 1);
     image.write(0x56_0088, 1);
-    runtime(image, Phase::Function);
+    runtime(image, runs, Phase::Function);
     for (address, value) in [
         (0x118_0904, 0),
         (0x118_090c, 0),
@@ -230,8 +256,8 @@ fn function(image: &mut ImageBuilder) {
     });
 }
 
-fn runtime(image: &mut ImageBuilder, phase: Phase) {
-    for run in RUNTIME_RUNS.iter().filter(|run| run.phase == phase) {
+fn runtime(image: &mut ImageBuilder, runs: &[RuntimeRun], phase: Phase) {
+    for run in runs.iter().filter(|run| run.phase == phase) {
         if run.k2_only {
             image.mode(&bit(MODE_K2), |image| runtime_run(image, run));
         } else {
