@@ -225,7 +225,7 @@ pub(crate) struct AdapterArgs {
     #[arg(long, default_value_t = 2, value_parser = parse_ports, value_name = "N")]
     pub(crate) ports: u8,
 
-    /// Storm-firmware file; `synthetic` for the image that the project builds.
+    /// Storm-firmware file; `synthetic` for the image that the project builds, `synthetic:VERSION` for another version.
     ///
     /// Without it the genuine 8.59.1.0 file is used where it is installed (Debian package
     /// firmware-qlogic), the synthetic image elsewhere. FASTLINQ_FIRMWARE_DIR names another folder

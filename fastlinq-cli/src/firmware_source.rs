@@ -2,7 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use std::fs::File;
+use std::io::Read;
+
+use anyhow::{Context, Result, anyhow, ensure};
+use fastlinq_hal::firmware::{FirmwareError, FirmwareImage, Inflater};
+use fastlinq_model::firmware_image::{synthetic_image, synthetic_image_of};
+use fastlinq_pac::versions::{self, FirmwareVersion};
 
 /// Largest file that is read; the genuine ones have less than a megabyte.
 const MAX_SIZE: u64 = 16 << 20;
@@ -15,6 +21,19 @@ const SYNTHETIC: &str = "synthetic";
 pub(crate) struct FirmwareSource {
     pub(crate) bytes: Vec<u8>,
     pub(crate) origin: Origin,
+}
+
+impl FirmwareSource {
+    /// The file as an image that the driver can run, which is known before any adapter is touched.
+    pub(crate) fn runnable(&self) -> Result<FirmwareImage<'_>> {
+        let check = || -> Result<FirmwareImage<'_>, FirmwareError> {
+            let image = FirmwareImage::parse(&self.bytes)?;
+            image.layout()?;
+            image.verify(&mut Box::new(Inflater::new()))?;
+            Ok(image)
+        };
+        check().map_err(|error| anyhow!("storm firmware file {}: {error}", self.origin))
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,10 +55,10 @@ impl std::fmt::Display for Origin {
 /// Takes the named file, or the genuine one where it is installed, or the synthetic image.
 pub(crate) fn find(named: Option<&Path>) -> Result<FirmwareSource> {
     if let Some(path) = named {
-        return if path == Path::new(SYNTHETIC) {
-            Ok(synthetic())
-        } else {
-            read(path)
+        return match path.to_str().and_then(|name| name.strip_prefix(SYNTHETIC)) {
+            Some("") => Ok(synthetic(synthetic_image())),
+            Some(version) if version.starts_with(':') => synthetic_of(&version[1..]),
+            _ => read(path),
         };
     }
     let own = std::env::var_os("FASTLINQ_FIRMWARE_DIR").map(PathBuf::from);
@@ -48,25 +67,51 @@ pub(crate) fn find(named: Option<&Path>) -> Result<FirmwareSource> {
         .chain(FOLDERS.iter().map(PathBuf::from))
         .map(|folder| folder.join(NAME))
         .find(|path| path.is_file());
-    installed.map_or_else(|| Ok(synthetic()), |path| read(&path))
+    installed.map_or_else(|| Ok(synthetic(synthetic_image())), |path| read(&path))
 }
 
-fn synthetic() -> FirmwareSource {
+fn synthetic(bytes: Vec<u8>) -> FirmwareSource {
     FirmwareSource {
-        bytes: fastlinq_model::firmware_image::synthetic_image(),
+        bytes,
         origin: Origin::Synthetic,
     }
 }
 
+/// The synthetic image of another version.
+fn synthetic_of(version: &str) -> Result<FirmwareSource> {
+    let numbers: Vec<u8> = version.split('.').flat_map(str::parse).collect();
+    let image = match numbers[..] {
+        [major, minor, revision, engineering] if version.split('.').count() == 4 => {
+            synthetic_image_of(FirmwareVersion::new(major, minor, revision, engineering))
+        }
+        _ => None,
+    };
+    let known = || {
+        let names = versions::ALL
+            .iter()
+            .map(|layout| layout.version.to_string());
+        names.collect::<Vec<_>>().join(", ")
+    };
+    image.map(synthetic).with_context(|| {
+        format!(
+            "there is no synthetic image of {version}, only of {}",
+            known()
+        )
+    })
+}
+
 fn read(path: &Path) -> Result<FirmwareSource> {
     let name = || path.display().to_string();
-    let size = std::fs::metadata(path).with_context(name)?.len();
+    let mut bytes = Vec::new();
+    // A device or a pipe has no size to be asked for.
+    let file = File::open(path).with_context(name)?;
+    let read = file.take(MAX_SIZE + 1).read_to_end(&mut bytes);
+    let size = read.with_context(name)? as u64;
     ensure!(
         size <= MAX_SIZE,
-        "{}: {size} bytes are too many for an init-values file",
+        "{}: more than {MAX_SIZE} bytes are too many for an init-values file",
         name()
     );
-    let bytes = std::fs::read(path).with_context(name)?;
     Ok(FirmwareSource {
         bytes,
         origin: Origin::File(path.into()),

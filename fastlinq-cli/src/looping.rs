@@ -52,8 +52,7 @@ pub(crate) fn run(args: &LoopArgs) -> Result<ExitCode> {
     let reader =
         CaptureReader::new(BufReader::new(file)).map_err(|error| anyhow!("{name}: {error}"))?;
     let source = firmware_source::find(args.adapter.firmware.as_deref())?;
-    let image = FirmwareImage::parse(&source.bytes)
-        .map_err(|error| anyhow!("storm firmware file {}: {error}", source.origin))?;
+    let image = source.runnable()?;
     let (host, recording) = setup::host(&args.adapter)?;
     // Other adapters are plugged into whatever they are plugged into.
     if let Some(model) = host.model() {

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use embedded_hal::delay::DelayNs;
 use fastlinq_hal::adapter::{
     Adapter, AdapterConfig, AnyAdapter, Cause, Inventory, NvmPopulated, Populated, Reset, Up,
@@ -26,8 +26,7 @@ const LINK_POLL_US: u32 = 1_000;
 
 pub(crate) fn run(args: &UpArgs) -> Result<ExitCode> {
     let source = firmware_source::find(args.adapter.firmware.as_deref())?;
-    let image = FirmwareImage::parse(&source.bytes)
-        .map_err(|error| anyhow!("storm firmware file {}: {error}", source.origin))?;
+    let image = source.runnable()?;
     let (host, recording) = setup::host(&args.adapter)?;
     let mut report = Report::new(&args.adapter, &image, &source.origin);
     let mut session = Session {
@@ -35,9 +34,9 @@ pub(crate) fn run(args: &UpArgs) -> Result<ExitCode> {
         image,
         scratch: Box::new(Scratch::new()),
         strict: args.strict,
+        progress: Progress::new("going up and down", args.cycles.into()),
         report: &mut report,
     };
-    let progress = Progress::new("going up and down", args.cycles.into());
     let mut adapter = Adapter::new(session.host.clone(), AdapterConfig::default());
     let mut outcome = Ok(());
     for _ in 0..args.cycles {
@@ -50,12 +49,13 @@ pub(crate) fn run(args: &UpArgs) -> Result<ExitCode> {
             }
         }
         session.report.cycles += 1;
-        progress.advance(1);
+        session.progress.advance(1);
     }
+    let Session { host, progress, .. } = session;
     drop(progress);
-    for violation in session.host.violations() {
+    for violation in host.violations() {
         let warning = format!("a rule of the chip was broken: {violation}");
-        session.report.warnings.push(warning);
+        report.warnings.push(warning);
     }
     report.failure = outcome.err();
     recording.finish()?;
@@ -82,6 +82,7 @@ struct Session<'a> {
     image: FirmwareImage<'a>,
     scratch: Box<Scratch>,
     strict: bool,
+    progress: Progress,
     report: &'a mut Report,
 }
 
@@ -89,7 +90,7 @@ type Outcome<T> = Result<T, Box<Failure>>;
 
 impl Session<'_> {
     fn cycle(&mut self, adapter: Adapter<Reset, AnyHost>) -> Outcome<Adapter<Reset, AnyHost>> {
-        let timer = Timer::start(&self.host);
+        let timer = self.begin("Reset -> McpReady");
         let adapter = adapter
             .connect()
             .map_err(|failed| failure("Reset", &failed.cause, failed.adapter.transcript()))?;
@@ -98,7 +99,7 @@ impl Session<'_> {
         let note = format!("management firmware {}", adapter.info().version);
         self.step("Reset", "McpReady", timer, note);
 
-        let timer = Timer::start(&self.host);
+        let timer = self.begin("McpReady -> NvmPopulated");
         match adapter.populate() {
             Ok(Populated::Images(adapter)) => {
                 let note = format!("BIST_TEST: {} images in the flash", adapter.images().len());
@@ -145,7 +146,7 @@ impl Session<'_> {
     where
         AnyAdapter<AnyHost>: From<Adapter<NvmPopulated<I>, AnyHost>>,
     {
-        let timer = Timer::start(&self.host);
+        let timer = self.begin("NvmPopulated -> Up");
         let mut adapter = adapter
             .up(&self.image, &mut self.scratch)
             .map_err(|failed| {
@@ -154,11 +155,12 @@ impl Session<'_> {
         let note = format!("storm firmware {}", self.image.version());
         self.step("NvmPopulated", "Up", timer, note);
 
+        self.progress.step("waiting for the link");
         match self.link(&mut adapter) {
             Ok(link) => self.report.link = Some(link),
             Err(cause) => return Err(failure("Up", &cause, adapter.transcript())),
         }
-        let timer = Timer::start(&self.host);
+        let timer = self.begin("Up -> Reset");
         let exchanges = adapter.transcript().total();
         let adapter = adapter
             .down()
@@ -187,6 +189,11 @@ impl Session<'_> {
         }
         adapter.poll_events(|event| log::debug!("event: {event:?}"))?;
         Ok(report::link(&link))
+    }
+
+    fn begin(&self, step: &'static str) -> Timer {
+        self.progress.step(step);
+        Timer::start(&self.host)
     }
 
     fn step(&mut self, from: &'static str, to: &'static str, timer: Timer, note: String) {
