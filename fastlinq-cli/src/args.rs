@@ -31,8 +31,13 @@ pub(crate) enum Command {
     Up(UpArgs),
     /// Send every frame of a capture through transmit, wire and receive, and compare.
     ///
-    /// Exit code 0: every frame came back byte for byte and in order. 1: it did not. 2: the command
-    /// line or the capture is wrong.
+    /// The capture may be pcap (either byte order, micro- or nanoseconds) or pcapng, of Ethernet frames. Frames that a
+    /// capture has cut short are sent as far as they were captured; frames of fewer than 60 bytes are padded on the
+    /// wire, and the padding is compared, too. Frames that no wire carries count as refused.
+    ///
+    /// Exit code 0: every frame came back byte for byte and in order. 1: it did not, or a layer failed. 2: the
+    /// command line is wrong, or the capture is: no capture, not of Ethernet frames, empty, or damaged somewhere, in which
+    /// case the frames before the damage were compared.
     Loop(LoopArgs),
     /// Inspect and validate a storm-firmware (init-values) file.
     ///

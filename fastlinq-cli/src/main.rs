@@ -23,7 +23,7 @@ use clap::Parser;
 use args::{Cli, Command, ModelCommand, TraceCommand};
 
 /// Exit code for a wrong command line or file, the one that clap uses too.
-const USAGE: u8 = 2;
+pub(crate) const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();

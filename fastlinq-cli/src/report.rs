@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use anstyle::{AnsiColor, Style};
-use fastlinq_hal::adapter::Cause;
+use fastlinq_hal::adapter::{Cause, Layer};
 use fastlinq_hal::firmware::FirmwareImage;
 use fastlinq_hal::mfw::Transcript;
 use fastlinq_hal::mfw::link::LinkState;
@@ -107,6 +107,22 @@ impl Failure {
     }
 }
 
+impl Failure {
+    /// A queue pair that stopped working: the storm firmware wrote what it should not, or nothing.
+    pub(crate) fn of_queue(sentence: String, transcript: &Transcript) -> Self {
+        let layer = Layer::StormFirmware;
+        Self {
+            state: "Up",
+            layer: layer.to_string(),
+            sentence: format!("{layer}: {sentence}"),
+            command: None,
+            raw_reply: None,
+            raw_value: None,
+            transcript: transcript.iter().map(ToString::to_string).collect(),
+        }
+    }
+}
+
 pub(crate) fn mac(address: [u8; 6]) -> String {
     address.map(|byte| format!("{byte:02x}")).join(":")
 }
@@ -143,9 +159,7 @@ pub(crate) fn print(out: &mut impl Write, report: &Report) -> io::Result<()> {
             details(out, report)?;
         }
     }
-    for warning in &report.warnings {
-        writeln!(out, "{WARN}warning:{WARN:#} {warning}")?;
-    }
+    print_warnings(out, &report.warnings)?;
     match &report.failure {
         None if report.cycles > 1 => writeln!(out, "\n{} times up and down", report.cycles)?,
         None => {}
@@ -169,7 +183,14 @@ fn details(out: &mut impl Write, report: &Report) -> io::Result<()> {
     Ok(())
 }
 
-fn print_failure(out: &mut impl Write, failure: &Failure) -> io::Result<()> {
+pub(crate) fn print_warnings(out: &mut impl Write, warnings: &[String]) -> io::Result<()> {
+    for warning in warnings {
+        writeln!(out, "{WARN}warning:{WARN:#} {warning}")?;
+    }
+    Ok(())
+}
+
+pub(crate) fn print_failure(out: &mut impl Write, failure: &Failure) -> io::Result<()> {
     writeln!(
         out,
         "{BAD}failed in {}:{BAD:#} {}",

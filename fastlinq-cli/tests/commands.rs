@@ -164,19 +164,46 @@ fn a_refusal_names_layer_command_and_raw_reply() {
 
 #[test]
 fn personas_that_cannot_be_brought_up_end_with_exit_code_1() {
-    for persona in [
-        "silent",
-        "halted",
-        "stale-sequence",
-        "no-ports",
-        "absent",
-        "never-boots",
+    for (persona, command) in [
+        ("silent", "GET_MFW_FEATURE_SUPPORT (0x0031)"),
+        ("halted", "GET_MFW_FEATURE_SUPPORT (0x0031)"),
+        ("stale-sequence", "GET_MFW_FEATURE_SUPPORT (0x0031)"),
+        ("lock-busy", "RESOURCE_CMD (0x0023)"),
+        ("no-ports", "read of 0x0e24764"),
+        ("absent", "read of 0x0008c20"),
+        ("never-boots", "read of 0x0e243a0"),
     ] {
         let said = ends_with(1, &["up", "--persona", persona, "--firmware", "synthetic"]);
-        assert!(
-            said.contains("layer at fault: management firmware"),
-            "{persona}: {said}"
+        for part in [
+            "layer at fault: management firmware",
+            &format!("command: {command}"),
+            "\nraw ",
+            "exchanges with the management firmware",
+        ] {
+            assert!(
+                said.contains(part),
+                "{persona}: {part:?} is missing in {said}"
+            );
+        }
+        let report = json(
+            1,
+            &[
+                "up",
+                "--json",
+                "--persona",
+                persona,
+                "--firmware",
+                "synthetic",
+            ],
         );
+        let failure = &report["failure"];
+        for field in ["state", "layer", "sentence", "command", "raw_value"] {
+            assert!(
+                failure[field].is_string(),
+                "{persona}: {field} in {failure}"
+            );
+        }
+        assert!(failure["transcript"].is_array());
     }
     ends_with(
         1,
@@ -324,8 +351,24 @@ fn help_names_every_command() {
         "sample",
         "capabilities",
         "model",
+        "trace",
     ] {
         assert!(help.contains(command), "{command}");
-        ends_with(0, &[command, "--help"]);
+        let own = ends_with(0, &[command, "--help"]);
+        // Every option and argument says what it is: none stands alone on its line.
+        for (line, next) in own.lines().zip(own.lines().skip(1)) {
+            let option = line.trim_start();
+            let alone = option.starts_with("--") && !option.contains("  ");
+            assert!(
+                !alone || next.starts_with("          "),
+                "{command}: {line}"
+            );
+        }
+    }
+    for command in ["up", "loop"] {
+        let help = ends_with(0, &[command, "--help"]);
+        for code in ["Exit code 0:", "1:", "2:"] {
+            assert!(help.contains(code), "{command}: {code}");
+        }
     }
 }

@@ -152,3 +152,37 @@ fn impossible_arguments_are_refused() {
         assert!(!output.stderr.is_empty());
     }
 }
+
+/// A management firmware that does not answer is waited for in the time of this machine here, as a card's would be.
+#[test]
+fn a_step_that_takes_long_is_seen_to_go_on() {
+    let served = Served::start(&["--persona", "silent"], 1);
+    let adapter = format!("vfio-user:{}", served.path("0").display());
+    let output = Command::new(env!("CARGO_BIN_EXE_fastlinq"))
+        .args([
+            "up",
+            "--json",
+            "--firmware",
+            "synthetic",
+            "--adapter",
+            &adapter,
+        ])
+        .output()
+        .expect("the tool runs");
+    assert_eq!(output.status.code(), Some(1));
+    let errors = String::from_utf8(output.stderr).expect("text");
+    let lines: Vec<_> = errors.lines().collect();
+    assert!((2..20).contains(&lines.len()), "{errors}");
+    for line in lines {
+        assert!(line.contains("Reset -> McpReady for "), "{line}");
+    }
+    assert!(
+        !errors.contains('\u{1b}'),
+        "no bar where there is no terminal"
+    );
+    // The report is whole, and alone on the other pipe.
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(report["failure"]["state"], "Reset");
+    assert_eq!(report["failure"]["raw_value"], "0x00000000");
+    served.end();
+}

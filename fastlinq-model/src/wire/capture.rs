@@ -19,7 +19,7 @@ const PCAP_MAGICS: [[u8; 4]; 4] = [
 ];
 const PCAPNG_MAGIC: [u8; 4] = [0x0a, 0x0d, 0x0d, 0x0a];
 
-/// What is wrong with a capture file. Frames are counted from 0.
+/// What is wrong with a capture file. Frames are counted from 0, in messages from 1.
 #[derive(Debug)]
 pub enum CaptureError {
     /// The file cannot be read or written.
@@ -66,7 +66,7 @@ impl fmt::Display for CaptureError {
                 f.write_str("the capture file ends inside its header")
             }
             Self::Truncated { frame: Some(frame) } => {
-                write!(f, "the capture file ends inside frame {frame}")
+                write!(f, "the capture file ends inside frame {}", frame + 1)
             }
             Self::Malformed {
                 frame: None,
@@ -78,18 +78,21 @@ impl fmt::Display for CaptureError {
             } => {
                 write!(
                     f,
-                    "frame {frame} of the capture file is malformed: {source}"
+                    "frame {} of the capture file is malformed: {source}",
+                    frame + 1
                 )
             }
             Self::NotEthernet { link_type } => {
                 write!(
                     f,
-                    "the capture file holds frames of link type {link_type}, not Ethernet (1)"
+                    "the capture file holds frames of link type {link_type} ({:?}), not Ethernet (1)",
+                    DataLink::from(*link_type)
                 )
             }
             Self::FrameLength { frame, bytes } => write!(
                 f,
-                "frame {frame} of the capture file has {bytes} bytes; a wire carries {FRAME_MINIMUM} to {FRAME_LIMIT}"
+                "frame {} of the capture file has {bytes} bytes; a wire carries {FRAME_MINIMUM} to {FRAME_LIMIT}",
+                frame + 1
             ),
         }
     }
@@ -137,7 +140,8 @@ enum Format<R: Read> {
     PcapNg(PcapNgReader<Sniffed<R>>),
 }
 
-/// Reads the frames of a capture file, one at a time. After an error there are no more frames.
+/// Reads the frames of a capture file, one at a time. After an error there are no more frames, unless it was
+/// [`CaptureError::FrameLength`]: that frame is skipped, and the next call gives the one behind it.
 ///
 /// ```
 /// use core::time::Duration;
@@ -224,7 +228,7 @@ impl<R: Read> Iterator for CaptureReader<R> {
             }),
         });
         self.frames += 1;
-        self.failed = frame.is_err();
+        self.failed = !matches!(frame, Ok(_) | Err(CaptureError::FrameLength { .. }));
         Some(frame)
     }
 }
@@ -275,17 +279,29 @@ fn read_pcapng<R: Read>(
             ),
             Ok(Block::SimplePacket(packet)) => {
                 // The block does not state what was captured, and pads to 4 bytes.
+                let original_bytes = packet.original_len;
                 let mut data = packet.data.into_owned();
-                data.truncate(packet.original_len as usize);
-                (
-                    0,
-                    CapturedFrame {
-                        time: Duration::ZERO,
-                        original_bytes: packet.original_len,
-                        data,
-                    },
-                )
+                data.truncate(original_bytes as usize);
+                let limit = reader.interfaces().first().map_or(0, |first| first.snaplen);
+                if limit != 0 {
+                    data.truncate(limit as usize);
+                }
+                let frame = CapturedFrame {
+                    time: Duration::ZERO,
+                    original_bytes,
+                    data,
+                };
+                (0, frame)
             }
+            // Obsolete, and still in old captures.
+            Ok(Block::Packet(packet)) => (
+                packet.interface_id.into(),
+                CapturedFrame {
+                    time: Duration::from_micros(packet.timestamp),
+                    original_bytes: packet.original_len,
+                    data: packet.data.into_owned(),
+                },
+            ),
             Ok(_) => continue,
         };
         return Some(match reader.interfaces().get(interface) {
@@ -447,7 +463,8 @@ impl<R: Read + Send> Wire for CaptureWire<R> {
         match self.file.next()? {
             Ok(frame) => self.counters.count_received(Some(frame.data)),
             Err(error) => {
-                self.error = Some(error);
+                // The first one is told; a frame that no wire carries is skipped.
+                self.error.get_or_insert(error);
                 None
             }
         }
@@ -579,10 +596,28 @@ mod tests {
     }
 
     #[test]
-    fn the_reader_stops_at_its_first_error() {
+    fn the_reader_goes_on_behind_a_frame_that_no_wire_carries() {
         let file = pcap(&[&[1; 5], &[1; 60]]);
         let mut reader = CaptureReader::new(file.as_slice()).unwrap();
-        assert!(reader.next().unwrap().is_err());
+        assert!(matches!(
+            reader.next(),
+            Some(Err(CaptureError::FrameLength { frame: 0, bytes: 5 }))
+        ));
+        assert_eq!(reader.next().unwrap().unwrap().data, [1; 60]);
+        assert!(reader.next().is_none());
+    }
+
+    #[test]
+    fn the_reader_stops_at_damage() {
+        let mut file = pcap(&[&[1; 60], &[1; 60], &[1; 60]]);
+        // The second frame claims two gigabytes.
+        file[24 + 76 + 8..][..4].copy_from_slice(&0x7fff_ffffu32.to_be_bytes());
+        let mut reader = CaptureReader::new(file.as_slice()).unwrap();
+        assert!(reader.next().unwrap().is_ok());
+        assert!(matches!(
+            reader.next(),
+            Some(Err(CaptureError::Truncated { frame: Some(1) }))
+        ));
         assert!(reader.next().is_none());
     }
 
