@@ -13,9 +13,13 @@ mod memory;
 #[cfg(target_os = "linux")]
 mod mmio;
 #[cfg(target_os = "linux")]
+pub mod readonly;
+#[cfg(target_os = "linux")]
 pub mod sysfs;
 #[cfg(target_os = "linux")]
 mod time;
+#[cfg(target_os = "linux")]
+pub mod vfio;
 #[cfg(target_os = "linux")]
 pub mod vfio_user;
 

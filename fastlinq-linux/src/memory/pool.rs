@@ -21,7 +21,6 @@ pub(crate) type MapError = Box<dyn std::error::Error + Send + Sync>;
 /// Pages as whoever translates addresses needs to see them.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Window<'a> {
-    #[cfg_attr(not(test), expect(dead_code))] // for the IOMMU
     pub(crate) pointer: *mut u8,
     pub(crate) len: usize,
     pub(crate) file: BorrowedFd<'a>,
