@@ -214,7 +214,8 @@ pub(crate) enum ChipArg {
 /// Which adapter, and which storm firmware to load into it.
 #[derive(Debug, Args)]
 pub(crate) struct AdapterArgs {
-    /// The adapter: model (in this process), or vfio-user:PATH (served by another process, see `fastlinq model serve`).
+    /// The adapter: model (in this process), vfio:0000:3b:00.0 (of this machine; see `fastlinq list`), or vfio-user:PATH
+    /// (served by another process; see `fastlinq model serve`).
     #[arg(long, default_value_t = AdapterName::Model, value_name = "ADAPTER")]
     pub(crate) adapter: AdapterName,
 

@@ -5,8 +5,10 @@ use core::ptr::NonNull;
 
 use embedded_hal::delay::DelayNs;
 use fastlinq_hal::host::{AllocationError, Bar, Clock, DmaAllocator, DmaRegion, Host, PciIdentity};
+use fastlinq_linux::readonly::{ReadOnlyBar, ReadOnlyHost};
+use fastlinq_linux::vfio::VfioHost;
 use fastlinq_linux::vfio_user::{VfioUserBar, VfioUserHost};
-use fastlinq_linux::{Region, Vector};
+use fastlinq_linux::{MappedBar, Region, Vector};
 use fastlinq_model_host::{ModelBar, ModelHost, ModelRegion};
 use fastlinq_pac::BusAddress;
 
@@ -15,6 +17,10 @@ use fastlinq_pac::BusAddress;
 pub enum AnyBar {
     /// Of the software adapter.
     Model(ModelBar),
+    /// Of a function that VFIO gave out.
+    Vfio(MappedBar),
+    /// Of a function that is only looked at.
+    Sysfs(ReadOnlyBar),
     /// Of a served adapter.
     VfioUser(VfioUserBar),
 }
@@ -33,6 +39,10 @@ pub enum AnyRegion {
 pub enum AnyHost {
     /// The software adapter, in this process.
     Model(ModelHost),
+    /// An adapter of this machine, through VFIO.
+    Vfio(VfioHost),
+    /// An adapter of this machine that is only looked at.
+    Sysfs(ReadOnlyHost),
     /// An adapter that another process serves.
     VfioUser(VfioUserHost),
 }
@@ -41,6 +51,8 @@ macro_rules! each {
     ($any:ident, $of:expr, $one:ident => $body:expr) => {
         match $of {
             $any::Model($one) => $body,
+            $any::Vfio($one) => $body,
+            $any::Sysfs($one) => $body,
             $any::VfioUser($one) => $body,
         }
     };
@@ -50,6 +62,8 @@ impl core::fmt::Debug for AnyHost {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.write_str(match self {
             Self::Model(_) => "software adapter in this process",
+            Self::Vfio(_) => "adapter through VFIO",
+            Self::Sysfs(_) => "adapter that is only looked at",
             Self::VfioUser(_) => "served adapter",
         })
     }
@@ -61,7 +75,7 @@ impl AnyHost {
     pub fn model(&self) -> Option<&ModelHost> {
         match self {
             Self::Model(host) => Some(host),
-            Self::VfioUser(_) => None,
+            _ => None,
         }
     }
 
@@ -80,8 +94,9 @@ impl AnyHost {
     #[must_use]
     pub fn fault(&self) -> Option<String> {
         match self {
-            Self::Model(_) => None,
-            Self::VfioUser(host) => host.fault(),
+            Self::Model(_) | Self::Sysfs(_) => None,
+            Self::Vfio(host) => host.memory_error(),
+            Self::VfioUser(host) => host.fault().or_else(|| host.memory_error()),
         }
     }
 
@@ -89,7 +104,8 @@ impl AnyHost {
     #[must_use]
     pub fn vectors(&self) -> &[Vector] {
         match self {
-            Self::Model(_) => &[],
+            Self::Model(_) | Self::Sysfs(_) => &[],
+            Self::Vfio(host) => host.vectors(),
             Self::VfioUser(host) => host.vectors(),
         }
     }
@@ -151,6 +167,8 @@ impl DmaAllocator for AnyHost {
     fn allocate(&mut self, size: usize, align: usize) -> Result<AnyRegion, AllocationError> {
         match self {
             Self::Model(host) => host.allocate(size, align).map(AnyRegion::Model),
+            Self::Vfio(host) => host.allocate(size, align).map(AnyRegion::Linux),
+            Self::Sysfs(host) => host.allocate(size, align).map(AnyRegion::Linux),
             Self::VfioUser(host) => host.allocate(size, align).map(AnyRegion::Linux),
         }
     }
@@ -182,6 +200,8 @@ impl Host for AnyHost {
     fn registers(&self) -> AnyBar {
         match self {
             Self::Model(host) => AnyBar::Model(host.registers()),
+            Self::Vfio(host) => AnyBar::Vfio(host.registers()),
+            Self::Sysfs(host) => AnyBar::Sysfs(host.registers()),
             Self::VfioUser(host) => AnyBar::VfioUser(host.registers()),
         }
     }
@@ -189,6 +209,8 @@ impl Host for AnyHost {
     fn doorbells(&self) -> AnyBar {
         match self {
             Self::Model(host) => AnyBar::Model(host.doorbells()),
+            Self::Vfio(host) => AnyBar::Vfio(host.doorbells()),
+            Self::Sysfs(host) => AnyBar::Sysfs(host.doorbells()),
             Self::VfioUser(host) => AnyBar::VfioUser(host.doorbells()),
         }
     }

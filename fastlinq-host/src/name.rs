@@ -4,6 +4,9 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use fastlinq_linux::PciAddress;
+use fastlinq_linux::readonly::{ReadOnlyError, ReadOnlyHost};
+use fastlinq_linux::vfio::{VfioError, VfioHost};
 use fastlinq_linux::vfio_user::{VfioUserError, VfioUserHost};
 use fastlinq_model_host::ModelHost;
 
@@ -27,6 +30,10 @@ pub enum AdapterName {
     /// `model`: the software adapter, in this process.
     #[default]
     Model,
+    /// `vfio:0000:3b:00.0`: a function of this machine that `vfio-pci` has.
+    Vfio(PciAddress),
+    /// `sysfs:0000:3b:00.0`: a function of this machine that no driver has; it is looked at, and can do nothing.
+    Sysfs(PciAddress),
     /// `vfio-user:PATH`: an adapter that another process serves at this socket.
     VfioUser(PathBuf),
 }
@@ -58,9 +65,20 @@ impl FromStr for AdapterName {
         };
         match text.split_once(':') {
             None if text == "model" => Ok(Self::Model),
+            Some(("vfio", address)) => address
+                .parse()
+                .map(Self::Vfio)
+                .map_err(|error| bad(error.to_string())),
+            Some(("sysfs", address)) => address
+                .parse()
+                .map(Self::Sysfs)
+                .map_err(|error| bad(error.to_string())),
             Some(("vfio-user", "")) => Err(bad("vfio-user: lacks the path of a socket".into())),
             Some(("vfio-user", path)) => Ok(Self::VfioUser(path.into())),
-            _ => Err(bad("adapters are model and vfio-user:PATH".into())),
+            _ => Err(bad(
+                "adapters are model, vfio:0000:3b:00.0, sysfs:0000:3b:00.0 and vfio-user:PATH"
+                    .into(),
+            )),
         }
     }
 }
@@ -69,6 +87,8 @@ impl fmt::Display for AdapterName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Model => f.write_str("model"),
+            Self::Vfio(address) => write!(f, "vfio:{address}"),
+            Self::Sysfs(address) => write!(f, "sysfs:{address}"),
             Self::VfioUser(path) => write!(f, "vfio-user:{}", path.display()),
         }
     }
@@ -77,6 +97,10 @@ impl fmt::Display for AdapterName {
 /// Why an adapter cannot be used.
 #[derive(Debug)]
 pub enum OpenError {
+    /// VFIO.
+    Vfio(VfioError),
+    /// The kernel's files.
+    Sysfs(ReadOnlyError),
     /// The served adapter.
     VfioUser(VfioUserError),
 }
@@ -84,6 +108,8 @@ pub enum OpenError {
 impl fmt::Display for OpenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Vfio(error) => error.fmt(f),
+            Self::Sysfs(error) => error.fmt(f),
             Self::VfioUser(error) => error.fmt(f),
         }
     }
@@ -116,6 +142,14 @@ impl OpenOptions {
                 let host = ModelHost::builder().interrupt_vectors(self.vectors).build();
                 Ok(AnyHost::Model(host))
             }
+            AdapterName::Vfio(address) => VfioHost::options(*address)
+                .vectors(self.vectors)
+                .open()
+                .map(AnyHost::Vfio)
+                .map_err(OpenError::Vfio),
+            AdapterName::Sysfs(address) => ReadOnlyHost::open(*address)
+                .map(AnyHost::Sysfs)
+                .map_err(OpenError::Sysfs),
             AdapterName::VfioUser(path) => VfioUserHost::options(path)
                 .vectors(self.vectors)
                 .open()
@@ -133,5 +167,35 @@ impl AdapterName {
     /// [`OpenError`].
     pub fn open(&self) -> Result<AnyHost, OpenError> {
         OpenOptions::default().open(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_read_and_written() {
+        for name in [
+            "model",
+            "vfio:0000:3b:00.0",
+            "sysfs:10001:01:00.7",
+            "vfio-user:/a:b",
+        ] {
+            let parsed: AdapterName = name.parse().expect(name);
+            assert_eq!(parsed.to_string(), name);
+        }
+        for name in [
+            "",
+            "Model",
+            "model:",
+            "vfio",
+            "vfio:",
+            "vfio:3b",
+            "vfio-user:",
+            "tap:0",
+        ] {
+            assert!(name.parse::<AdapterName>().is_err(), "{name}");
+        }
     }
 }
