@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use fastlinq_host::AdapterName;
+use fastlinq_linux::PciAddress;
 
 /// Brings FastLinQ 4xxxx adapters up, tests them and says which layer is at fault.
 ///
@@ -39,6 +40,20 @@ pub(crate) enum Command {
     /// command line is wrong, or the capture is: no capture, not of Ethernet frames, empty, or damaged somewhere, in which
     /// case the frames before the damage were compared.
     Loop(LoopArgs),
+    /// List the adapters of this machine, what is wrong with them, and what to do next.
+    List(ListArgs),
+    /// Say which layer is at fault: platform, PCI, chip, management firmware, storm firmware or driver.
+    ///
+    /// Exit code 0: no fault found. 1: a layer is at fault, or there is no adapter. 2: the command line is wrong.
+    Diagnose(DiagnoseArgs),
+    /// Take a function away from the kernel's driver and give it to vfio-pci.
+    Bind(BindArgs),
+    /// Give a function back to the kernel's driver.
+    Unbind(UnbindArgs),
+    /// Check that the way to an adapter keeps what the driver relies on: registers, memory, time, interrupts.
+    ///
+    /// The adapter must be idle: its windows are moved, it copies memory, it is brought up and down.
+    HostCheck(HostCheckArgs),
     /// Inspect and validate a storm-firmware (init-values) file.
     ///
     /// Prints versions and sections and, for each set of modes and each phase, how many operations
@@ -56,6 +71,74 @@ pub(crate) enum Command {
     /// Show and compare traces of what a driver did to the software adapter.
     #[command(subcommand)]
     Trace(TraceCommand),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ListArgs {
+    /// Print the list as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    /// The kernel's files, for example a copy from another machine.
+    #[arg(long, default_value = "/sys", value_name = "FOLDER")]
+    pub(crate) sysfs: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BindArgs {
+    /// The function, as `fastlinq list` shows it.
+    #[arg(value_name = "ADDRESS")]
+    pub(crate) address: PciAddress,
+
+    /// Take it although its network interface is up.
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct UnbindArgs {
+    /// The function, as `fastlinq list` shows it.
+    #[arg(value_name = "ADDRESS")]
+    pub(crate) address: PciAddress,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DiagnoseArgs {
+    /// The adapter: sysfs:0000:3b:00.0 (is only looked at), vfio:0000:3b:00.0 (is brought up and down), vfio-user:PATH,
+    /// or model. Without it all adapters of this machine are looked at.
+    #[arg(long, value_name = "ADAPTER")]
+    pub(crate) adapter: Option<AdapterName>,
+
+    /// Only look, whatever the adapter would allow. (VFIO resets a function when it is opened all the same.)
+    #[arg(long)]
+    pub(crate) read_only: bool,
+
+    /// Storm-firmware file; see `fastlinq up --help`.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) firmware: Option<PathBuf>,
+
+    /// Management firmware that the software adapter in this process plays; see `fastlinq personas`.
+    #[arg(long, default_value = "modern", value_name = "NAME")]
+    pub(crate) persona: String,
+
+    /// Print the diagnosis as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    /// The kernel's files, for example a copy from another machine.
+    #[arg(long, default_value = "/sys", value_name = "FOLDER")]
+    pub(crate) sysfs: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct HostCheckArgs {
+    /// The adapter: model, vfio:0000:3b:00.0, or vfio-user:PATH.
+    #[arg(long, default_value_t = AdapterName::Model, value_name = "ADAPTER")]
+    pub(crate) adapter: AdapterName,
+
+    /// Storm-firmware file; see `fastlinq up --help`.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) firmware: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -2,8 +2,11 @@
 
 mod args;
 mod capabilities;
+mod diagnose;
 mod firmware;
 mod firmware_source;
+mod host_check;
+mod list;
 mod looping;
 mod personas;
 mod progress;
@@ -19,6 +22,8 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Parser;
+use fastlinq_host::OpenError;
+use fastlinq_linux::sysfs::SysfsError;
 
 use args::{Cli, Command, ModelCommand, TraceCommand};
 
@@ -33,6 +38,9 @@ fn main() -> ExitCode {
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             anstream::eprintln!("fastlinq: {error:#}");
+            if error.is::<OpenError>() || error.is::<SysfsError>() {
+                return ExitCode::FAILURE;
+            }
             ExitCode::from(USAGE)
         }
     }
@@ -42,6 +50,11 @@ fn run(command: &Command) -> Result<ExitCode> {
     match command {
         Command::Up(args) => up::run(args),
         Command::Loop(args) => looping::run(args),
+        Command::List(args) => list::run(args),
+        Command::Diagnose(args) => diagnose::run(args),
+        Command::Bind(args) => list::bind(args),
+        Command::Unbind(args) => list::unbind(args),
+        Command::HostCheck(args) => host_check::run(args),
         Command::Firmware(args) => firmware::run(args),
         Command::Personas(args) => personas::run(args),
         Command::Sample(args) => sample::run(args).map(|()| ExitCode::SUCCESS),

@@ -259,3 +259,53 @@ impl Host for ReadOnlyHost {
         self.identity
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_windows_move_and_everything_else_is_counted() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        let size = 0x20000;
+        file.as_file().set_len(size as u64).expect("long");
+        let mapped = MappedBar::new(&file, 0, size, Caching::Uncached, true).expect("mapped");
+        let look = ReadOnlyBar {
+            bar: Some(mapped),
+            refused: Arc::default(),
+        };
+        let mut allowed = Vec::new();
+        for offset in (0..size).step_by(4) {
+            let before = look.refused.load(Ordering::Relaxed);
+            look.write32(offset, 0xa5a5_a5a5);
+            look.write16(offset, 0xa5a5);
+            if look.refused.load(Ordering::Relaxed) == before + 1 {
+                allowed.push(offset);
+            }
+        }
+        // Two words for each of windows 2 and 4 to 11, as the hardware has them.
+        let target = |window: usize| bar::ptt_target(window as u32).value() as usize;
+        let pretend = |window: usize| bar::ptt_pretend(window as u32).value() as usize;
+        let mut expected: Vec<_> = [2, 4, 5, 6, 7, 8, 9, 10, 11]
+            .into_iter()
+            .flat_map(|window| [target(window), pretend(window)])
+            .collect();
+        expected.sort_unstable();
+        assert_eq!(allowed, expected);
+        let bytes = std::fs::read(file.path()).expect("read");
+        let written = bytes.chunks(4).filter(|word| *word != [0; 4]).count();
+        assert_eq!(written, 18);
+    }
+
+    #[test]
+    fn doorbells_and_memory_are_not_there() {
+        let none = ReadOnlyBar {
+            bar: None,
+            refused: Arc::default(),
+        };
+        assert!(none.is_empty());
+        none.write32(0, 1);
+        assert_eq!(none.read32(0), u32::MAX);
+        assert_eq!(none.refused.load(Ordering::Relaxed), 1);
+    }
+}
