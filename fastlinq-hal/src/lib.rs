@@ -22,6 +22,7 @@ pub mod config;
 pub mod core_state;
 pub mod dma;
 pub mod error;
+pub mod filters;
 pub mod firmware;
 pub mod host;
 pub mod init;

@@ -37,6 +37,7 @@ impl<I: Inventory, H: Host> Adapter<Up<I>, H> {
 
     fn apply_receive_mode(&mut self, vport: VportId) -> Result<(), Cause> {
         let (core, running) = self.inner.vport(vport)?;
+        running.forget_declared_filters(vport.0);
         let Some(state) = running.vport(vport.0) else {
             return Err(Misuse::NoSuchVport(vport).into());
         };
@@ -126,6 +127,7 @@ impl<I: Inventory, H: Host> Adapter<Up<I>, H> {
     /// [`Misuse::NoSuchVport`], or the ramrod's failure.
     pub fn set_multicast(&mut self, vport: VportId, addresses: &[[u8; 6]]) -> Result<(), Cause> {
         let (core, running) = self.inner.vport(vport)?;
+        running.forget_declared_filters(vport.0);
         let too_many = addresses.len() > MULTICAST_ADDRESSES;
         let bins = if too_many {
             MulticastBins::empty()
@@ -150,11 +152,7 @@ impl<I: Inventory, H: Host> Adapter<Up<I>, H> {
 
     fn filters(&mut self, vport: VportId, commands: &[FilterCommand]) -> Result<(), Cause> {
         let (core, running) = self.inner.vport(vport)?;
-        // A declared set no longer knows what the device has.
-        let epoch = running.next_filter_epoch();
-        if let Some(state) = running.vport_mut(vport.0) {
-            state.filter_epoch = epoch;
-        }
+        running.forget_declared_filters(vport.0);
         Ok(running.update_filters(&mut Context(core), vport.0, commands)?)
     }
 }

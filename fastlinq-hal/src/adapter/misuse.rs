@@ -53,6 +53,11 @@ pub enum Misuse {
     },
     /// The parameters of aggregation are out of range, or do not go with the MTU.
     Aggregation,
+    /// A set of filters has more MAC addresses or VLANs than the function's share.
+    TooManyFilters {
+        /// The share, of each kind.
+        share: u32,
+    },
     /// Interrupts are wanted and the host has no vectors for them.
     NoInterruptVectors,
     /// The function has fewer status blocks, queues or connections than one queue pair needs.
@@ -96,6 +101,10 @@ impl fmt::Display for Misuse {
                 queue.index()
             ),
             Self::Aggregation => f.write_str("the parameters of aggregation are out of range"),
+            Self::TooManyFilters { share } => write!(
+                f,
+                "the function's share is {share} filters for MAC addresses and as many for VLANs"
+            ),
             Self::NoInterruptVectors => f.write_str("the host has no interrupt vectors"),
             Self::NoResources => {
                 f.write_str("the function has too few resources for one queue pair")

@@ -101,6 +101,7 @@
 mod cause;
 mod config;
 mod connect;
+mod declared;
 mod down;
 mod events;
 mod evidence;
@@ -126,6 +127,7 @@ mod vports;
 
 pub use cause::{Cause, Layer, Misuse};
 pub use config::*;
+pub use declared::FiltersFailed;
 pub use down::DownFailed;
 pub use events::Event;
 pub use evidence::{Command, RawReply};

@@ -192,7 +192,8 @@ impl<H: Host> SlowPath<H> {
     /// Posts a ramrod on a connection and waits until the firmware has completed it.
     ///
     /// The wait is 5 seconds; then the management firmware drains the NIG, the doorbell is rung once more, and the
-    /// firmware gets another 5 seconds.
+    /// firmware gets another 5 seconds. While an earlier ramrod is outstanding nothing is posted; its doorbell is rung again
+    /// first, because a lost doorbell is one reason for it.
     pub(crate) fn execute(
         &mut self,
         context: &mut impl WaitContext,
@@ -201,6 +202,7 @@ impl<H: Host> SlowPath<H> {
         data: &[u8],
     ) -> Result<(), RamrodError> {
         self.drain();
+        self.hurry(context);
         if self.outstanding() > 0 {
             return Err(RamrodError::Stuck {
                 ramrod,
@@ -236,6 +238,22 @@ impl<H: Host> SlowPath<H> {
                     ramrod,
                     waited_ms: 2 * waited,
                 })
+            }
+        }
+    }
+
+    /// Gives a ramrod that is still outstanding one more, short chance: its doorbell may have been lost.
+    fn hurry(&mut self, context: &mut impl WaitContext) {
+        if self.outstanding() == 0 {
+            return;
+        }
+        self.ring_doorbell();
+        let [(times, us), ..] = WAITS;
+        for _ in 0..times {
+            context.wait_us(us);
+            self.drain();
+            if self.outstanding() == 0 {
+                return;
             }
         }
     }

@@ -108,6 +108,14 @@ impl<H: Host> Running<H> {
         self.filter_epochs
     }
 
+    /// Something else than a declared set changes a vport's filters: the set no longer knows what the device has.
+    pub(crate) fn forget_declared_filters(&mut self, vport: u8) {
+        let epoch = self.next_filter_epoch();
+        if let Some(state) = self.vport_mut(vport) {
+            state.filter_epoch = epoch;
+        }
+    }
+
     /// VPORT_UPDATE with all of receive-side scaling.
     pub(crate) fn start_rss(
         &mut self,
