@@ -29,4 +29,5 @@ pub mod init;
 pub mod mfw;
 pub mod queue;
 pub mod slowpath;
+pub mod steering;
 pub mod vport;

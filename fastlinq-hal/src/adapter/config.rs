@@ -48,6 +48,7 @@ pub enum InterruptMode {
 /// | `role` | operating system |
 /// | `force` | by role |
 /// | `function_reset` | yes |
+/// | `flow_steering` | no |
 ///
 /// # Examples
 ///
@@ -75,6 +76,9 @@ pub struct AdapterConfig {
     /// Ask the management firmware for a function-level reset while connecting, so that nothing of an earlier driver is
     /// left.
     pub function_reset: bool,
+    /// Have memory for steering flows to queue pairs: 80 KiB more of DMA memory. Without it
+    /// [`add_flow`](super::Adapter::add_flow) refuses.
+    pub flow_steering: bool,
 }
 
 /// Most queue pairs that one adapter handle keeps track of.
@@ -99,6 +103,7 @@ impl Default for AdapterConfig {
             role: DriverRole::OperatingSystem,
             force: ForcePolicy::ByRole,
             function_reset: true,
+            flow_steering: false,
         }
     }
 }

@@ -58,6 +58,25 @@ pub enum Misuse {
         /// The share, of each kind.
         share: u32,
     },
+    /// Flows are steered to the queue pair.
+    QueuePairSteered {
+        /// The queue pair.
+        queue: QueuePairId,
+        /// How many.
+        flows: u16,
+    },
+    /// Flows are steered to the vport.
+    VportSteered(VportId),
+    /// The adapter has no memory for flows.
+    NoSteering,
+    /// The function has as many flows as it can.
+    TooManyFlows,
+    /// Flows of another profile are steered.
+    FlowProfile,
+    /// The flow is not there, or of an earlier bring-up.
+    NoSuchFlow(u16),
+    /// A tunnel has no UDP port, or two have the same.
+    TunnelPorts,
     /// Interrupts are wanted and the host has no vectors for them.
     NoInterruptVectors,
     /// The function has fewer status blocks, queues or connections than one queue pair needs.
@@ -105,6 +124,23 @@ impl fmt::Display for Misuse {
                 f,
                 "the function's share is {share} filters for MAC addresses and as many for VLANs"
             ),
+            Self::QueuePairSteered { queue, flows } => write!(
+                f,
+                "{flows} flows are steered to queue pair {}",
+                queue.index()
+            ),
+            Self::VportSteered(vport) => {
+                write!(f, "flows are steered to vport {}", vport.index())
+            }
+            Self::NoSteering => f.write_str("the adapter was brought up without flow steering"),
+            Self::TooManyFlows => f.write_str("256 flows are steered already"),
+            Self::FlowProfile => {
+                f.write_str("flows are steered by other fields; all of a function's have the same")
+            }
+            Self::NoSuchFlow(flow) => write!(f, "flow {flow} is not steered"),
+            Self::TunnelPorts => {
+                f.write_str("a tunnel has no UDP port, or two tunnels have the same")
+            }
             Self::NoInterruptVectors => f.write_str("the host has no interrupt vectors"),
             Self::NoResources => {
                 f.write_str("the function has too few resources for one queue pair")

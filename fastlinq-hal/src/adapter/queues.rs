@@ -17,6 +17,7 @@ use crate::core_state::Core;
 use crate::host::Host;
 use crate::log::debug;
 use crate::queue::{Coalescing, QueuePairId, QueuePairRequest, QueuePort, QueuePortParts};
+use crate::steering::Place;
 use crate::vport::{Aggregation, VportId};
 
 /// A queue pair that could not be opened.
@@ -251,6 +252,20 @@ impl<I: Inventory, H: Host> Adapter<Up<I>, H> {
             return Err(CloseFailed {
                 cause: Misuse::NoSuchQueuePair(port.id()).into(),
                 port,
+            });
+        }
+        let steered = running
+            .flows
+            .as_ref()
+            .map_or(0, |flows| flows.count_to(Place::Queue(queue)));
+        if steered > 0 {
+            let misuse = Misuse::QueuePairSteered {
+                queue: port.id(),
+                flows: steered,
+            };
+            return Err(CloseFailed {
+                port,
+                cause: misuse.into(),
             });
         }
         if let Err(error) = running.stop_queue_pair(&mut Context(core), queue) {

@@ -7,10 +7,15 @@ use heapless::Vec;
 use super::config::MAX_QUEUE_PAIRS;
 use super::leak::LeakReport;
 use super::memory::ConsolidationQueue;
+use super::tunnels::TunnelConfig;
 use crate::config::{FunctionMemory, MacFilters};
 use crate::dma::DmaBuffer;
 use crate::host::Host;
-use crate::slowpath::{Attentions, RAMROD_DATA_BYTES, Ramrod, RamrodError, SlowPath, WaitContext};
+use crate::slowpath::{
+    self, Attentions, FlowFilter, RAMROD_DATA_BYTES, Ramrod, RamrodError, SlowPath, TunnelUpdate,
+    WaitContext,
+};
+use crate::steering::{FlowMatch, Flows, SAMPLE_BYTES};
 use crate::vport::{RssState, VportState};
 
 mod queues;
@@ -81,6 +86,10 @@ pub(crate) struct Running<H: Host> {
     pub(crate) rss: Option<RssState>,
     /// The last number that [`Running::next_filter_epoch`] gave.
     pub(crate) filter_epochs: u32,
+    /// Flows that are steered, if there is memory for them.
+    pub(crate) flows: Option<Flows>,
+    /// Tunnels that the parser is open for.
+    pub(crate) tunnels: TunnelConfig,
     /// Counter of the default status block that was acknowledged last.
     pub(crate) acknowledged: u32,
 }
@@ -126,6 +135,43 @@ impl<H: Host> Running<H> {
     ) -> Result<(), RamrodError> {
         let cid = self.slow_path.cid();
         self.ramrod(context, ramrod, cid, data)
+    }
+
+    /// RX_UPDATE_GFT_FILTER, with the sample header behind the ramrod's data.
+    pub(crate) fn update_flow(
+        &mut self,
+        context: &mut impl WaitContext,
+        filter: FlowFilter,
+        matching: &FlowMatch,
+    ) -> Result<(), RamrodError> {
+        const SAMPLE: usize = 64;
+        const BYTES: usize = SAMPLE + SAMPLE_BYTES;
+        let ramrod = Ramrod::FlowUpdate;
+        let mut sample = [0; SAMPLE_BYTES];
+        let filter = FlowFilter {
+            sample: self.slow_path.next_data().offset(SAMPLE as u64),
+            sample_bytes: matching.sample(&mut sample) as u16,
+            ..filter
+        };
+        let mut bytes = [0; BYTES];
+        let (data, behind) = bytes.split_at_mut(SAMPLE);
+        self.numbers
+            .layout
+            .encode(&slowpath::flow_filter(&filter), data)
+            .ok_or(RamrodError::Memory { ramrod })?;
+        behind.copy_from_slice(&sample);
+        let cid = self.slow_path.cid();
+        self.slow_path.execute(context, ramrod, cid, &bytes)
+    }
+
+    /// PF_UPDATE.
+    pub(crate) fn update_tunnels(
+        &mut self,
+        context: &mut impl WaitContext,
+        update: &TunnelUpdate,
+    ) -> Result<(), RamrodError> {
+        let data = slowpath::tunnel_update(update);
+        self.on_own_queue(context, Ramrod::PfUpdate, &data)
     }
 
     /// PF_START, the first ramrod.

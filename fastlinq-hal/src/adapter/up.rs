@@ -13,6 +13,7 @@ use super::inventory::Inventory;
 use super::memory::{SlowPathMemory, buffer};
 use super::running::{MAX_VPORTS, Numbers, QueueSlot, Running};
 use super::states::{NvmPopulated, Up};
+use super::tunnels::TunnelConfig;
 use super::{status_block, stop, vports};
 use crate::config::{
     self, Bandwidth, ConfigError, FunctionMemory, MacFilters, Plan, PlanRequest, StatusBlockLines,
@@ -32,6 +33,7 @@ use crate::slowpath::{
     self, Attentions, EQ_RING_BYTES, EVENT_PROTOCOL_INDEX, EventQueue, OuterTag, SlowPath,
     SlowPathParts, SlowPathQueue,
 };
+use crate::steering::Flows;
 
 /// Alignment of status blocks in bytes: they share no cache line.
 const STATUS_BLOCK_ALIGN: usize = 128;
@@ -180,6 +182,7 @@ impl<H: Host> Inner<H> {
                 min: function.min_bandwidth,
                 max: function.max_bandwidth,
             }),
+            flow_steering: self.config.flow_steering,
         };
         let lines = StatusBlockLines::scan(core)?;
         let status_blocks = StatusBlocks::assign(core, &lines, &self.shares)?;
@@ -279,6 +282,8 @@ impl<H: Host> Inner<H> {
             vports: places,
             rss: None,
             filter_epochs: 0,
+            flows: plan.flow_steering.then(Flows::new),
+            tunnels: TunnelConfig::default(),
             acknowledged: 0,
         })
     }

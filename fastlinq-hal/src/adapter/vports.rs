@@ -14,6 +14,7 @@ use crate::log::debug;
 use crate::mfw::notify;
 use crate::queue::QueuePairId;
 use crate::slowpath::{self, AggregationUpdate, VportUpdate};
+use crate::steering::Place;
 use crate::vport::{Aggregation, VportConfig, VportId};
 
 impl<I: Inventory, H: Host> Adapter<Up<I>, H> {
@@ -62,7 +63,7 @@ impl<I: Inventory, H: Host> Adapter<Up<I>, H> {
     ///
     /// # Errors
     ///
-    /// [`Misuse::NoSuchVport`], [`Misuse::VportInUse`], or the ramrod's failure.
+    /// [`Misuse::NoSuchVport`], [`Misuse::VportInUse`], [`Misuse::VportSteered`] when flows go to it, or the ramrod's failure.
     pub fn stop_vport(&mut self, vport: VportId) -> Result<(), Cause> {
         let (core, running) = self.inner.vport(vport)?;
         if running
@@ -71,6 +72,10 @@ impl<I: Inventory, H: Host> Adapter<Up<I>, H> {
             .any(|slot| slot.vport == Some(vport.0))
         {
             return Err(Misuse::VportInUse(vport).into());
+        }
+        let flows = running.flows.as_ref();
+        if flows.is_some_and(|flows| flows.count_to(Place::Vport(vport.0)) > 0) {
+            return Err(Misuse::VportSteered(vport).into());
         }
         if running.vport(vport.0).is_some_and(|state| state.active) {
             running.set_vport_active(&mut Context(core), vport.0, false)?;

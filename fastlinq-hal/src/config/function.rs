@@ -6,7 +6,7 @@ use fastlinq_pac::versions::RuntimeId;
 use tock_registers::interfaces::ReadWriteable;
 
 use super::engine::layout_of;
-use super::{ConfigError, FunctionMemory, Plan, cau, write_doorbell_layout};
+use super::{ConfigError, FunctionMemory, Plan, cau, search, write_doorbell_layout};
 use crate::core_state::Core;
 use crate::dma::DmaRegion;
 use crate::firmware::{FirmwareImage, Modes};
@@ -43,6 +43,9 @@ pub fn function_runtime<R: DmaRegion>(
     runtime.set(RuntimeId::XCM_REG_CON_PHY_Q3, loopback)?;
     plan.connections.fill_doorbell_ranges(runtime)?;
     plan.translation.fill(runtime, memory.pages())?;
+    if let Some(free_list) = memory.free_list() {
+        search::fill(runtime, free_list)?;
+    }
     fill_timers(runtime, plan)?;
     cau::fill(runtime, &plan.status_blocks, function)?;
     let enabled = igu::pf_configuration::FUNC_EN.val(1).value;

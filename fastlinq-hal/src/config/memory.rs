@@ -11,7 +11,7 @@ use fastlinq_pac::versions::{IroId, Layout, Storm};
 use heapless::Vec;
 
 use super::connections::{CONTEXT_BYTES, CONTEXTS_PER_PAGE};
-use super::{ConfigError, ILT_PAGE_BYTES, MAX_ILT_PAGES, Plan};
+use super::{ConfigError, ILT_PAGE_BYTES, MAX_ILT_PAGES, Plan, search};
 use crate::core_state::Core;
 use crate::dma::{DmaBuffer, DmaRegion};
 use crate::firmware::FirmwareImage;
@@ -23,6 +23,7 @@ use fastlinq_pac::access::RegisterBus;
 pub const MAX_OVERLAY_BYTES: usize = 1 << 20;
 
 const OVERLAY_ALIGN: usize = 4096;
+const FREE_LIST_ALIGN: usize = 4096;
 /// Queue number that the connection manager adds to that of a PQ for transmission.
 const TX_QUEUE_BASE: u16 = 0x200;
 
@@ -37,12 +38,14 @@ struct Overlay<R: DmaRegion> {
 /// away. Take it apart with [`into_buffers`](Self::into_buffers) then; dropped, it stays allocated for good.
 pub struct FunctionMemory<R: DmaRegion> {
     pages: Vec<DmaBuffer<R>, MAX_ILT_PAGES>,
+    /// Free elements of the searcher, if the function steers flows.
+    free_list: Option<DmaBuffer<R>>,
     overlays: Vec<Overlay<R>, 6>,
 }
 
 impl<R: DmaRegion> FunctionMemory<R> {
     /// Most buffers that it consists of.
-    pub const MAX_BUFFERS: usize = MAX_ILT_PAGES + 6;
+    pub const MAX_BUFFERS: usize = MAX_ILT_PAGES + 6 + 1;
 
     /// Allocates the pages of the translation table, and copies the overlays of the firmware file.
     ///
@@ -58,6 +61,7 @@ impl<R: DmaRegion> FunctionMemory<R> {
     ) -> Result<Self, ConfigError> {
         let mut memory = Self {
             pages: Vec::new(),
+            free_list: None,
             overlays: Vec::new(),
         };
         let result = memory.fill(host, plan, image);
@@ -83,6 +87,10 @@ impl<R: DmaRegion> FunctionMemory<R> {
                     needed: usize::from(plan.translation.pages()) * ILT_PAGE_BYTES,
                 })?;
         }
+        if plan.flow_steering {
+            let list = buffer(host, search::FREE_LIST_BYTES, FREE_LIST_ALIGN)?;
+            search::link_free_list(self.free_list.insert(list))?;
+        }
         for overlay in image.overlays() {
             let overlay = overlay?;
             let bytes = overlay.code.len() * 4;
@@ -103,6 +111,11 @@ impl<R: DmaRegion> FunctionMemory<R> {
     /// Bus addresses of the pages, in the order of their lines.
     pub(super) fn pages(&self) -> impl Iterator<Item = BusAddress> + '_ {
         self.pages.iter().map(DmaBuffer::bus_address)
+    }
+
+    /// Bus address of the searcher's free elements, if the function steers flows.
+    pub(super) fn free_list(&self) -> Option<BusAddress> {
+        self.free_list.as_ref().map(DmaBuffer::bus_address)
     }
 
     /// Writes the context of the slow-path queue's connection: where the queue is, which PQ it goes through, and that
@@ -172,6 +185,7 @@ impl<R: DmaRegion> FunctionMemory<R> {
         let overlays = core::mem::take(&mut self.overlays);
         pages
             .into_iter()
+            .chain(self.free_list.take())
             .chain(overlays.into_iter().map(|overlay| overlay.code))
     }
 }
@@ -184,7 +198,8 @@ impl<R: DmaRegion> Drop for FunctionMemory<R> {
         let pages = core::mem::take(&mut self.pages);
         let overlays = core::mem::take(&mut self.overlays);
         let codes = overlays.into_iter().map(|overlay| overlay.code);
-        let bytes: usize = pages.into_iter().chain(codes).map(DmaBuffer::leak).sum();
+        let others = self.free_list.take().into_iter().chain(codes);
+        let bytes: usize = pages.into_iter().chain(others).map(DmaBuffer::leak).sum();
         if bytes > 0 {
             warning!(
                 "{} bytes of contexts and overlays stay allocated: the chip may still write to them",

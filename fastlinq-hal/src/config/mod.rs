@@ -33,6 +33,7 @@ mod plan;
 mod port_queues;
 mod queue_manager;
 mod rates;
+mod search;
 mod translation;
 mod tunnels;
 
@@ -52,6 +53,7 @@ pub use plan::{Plan, PlanRequest};
 pub use port_queues::PortQueues;
 pub use queue_manager::{FunctionQueues, PQ_GROUP, TRAFFIC_CLASSES, TxPq, virtual_queue};
 pub use rates::Bandwidth;
+pub use search::SEARCH_ELEMENTS;
 pub use translation::{ILT_PAGE_BYTES, IltClient, IltLines, MAX_ILT_PAGES, Translation};
 pub use tunnels::{TunnelPorts, Tunnels, configure_tunnels};
 

@@ -26,6 +26,8 @@ pub struct PlanRequest {
     pub outer_vlan: Option<u16>,
     /// The function's part of the port's bandwidth.
     pub bandwidth: Bandwidth,
+    /// Have memory for flows that are steered.
+    pub flow_steering: bool,
 }
 
 /// All numbers of a function.
@@ -63,6 +65,8 @@ pub struct Plan {
     pub vports: u16,
     /// First RSS engine, engine-absolute, if the function has one.
     pub rss_engine: Option<u8>,
+    /// Whether there is memory for flows that are steered.
+    pub flow_steering: bool,
 }
 
 impl Plan {
@@ -111,6 +115,11 @@ impl Plan {
             shares.get(Resource::IltLines),
             connections.context_pages(),
             queues.memory_bytes().div_ceil(super::ILT_PAGE_BYTES as u32),
+            if request.flow_steering {
+                super::search::TABLE_BYTES.div_ceil(super::ILT_PAGE_BYTES as u32)
+            } else {
+                0
+            },
         )?;
         let doorbells = DoorbellLayout::of_function(identity, connections, doorbell_bar)?;
         info!(
@@ -138,6 +147,7 @@ impl Plan {
             first_vport: vports.start as u8,
             vports: vports.count,
             rss_engine: rss_engine.map(|share| share.start as u8),
+            flow_steering: request.flow_steering,
         })
     }
 

@@ -51,6 +51,7 @@ const REQUEST: PlanRequest = PlanRequest {
     multi_function: MultiFunctionMode::Default,
     outer_vlan: None,
     bandwidth: Bandwidth { min: 1, max: 100 },
+    flow_steering: false,
 };
 
 fn plan_for(chip: Chip, ports: u8, functions: u32, index: u8) -> Plan {

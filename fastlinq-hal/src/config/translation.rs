@@ -12,8 +12,9 @@ use crate::mfw::resources::{Resource, Share};
 
 /// Bytes of a page of the table.
 pub const ILT_PAGE_BYTES: usize = 64 * 1024;
-/// Most pages that a function has: contexts and queues of [`MAX_QUEUE_PAIRS`](crate::adapter::MAX_QUEUE_PAIRS).
-pub const MAX_ILT_PAGES: usize = 8;
+/// Most pages that a function has: contexts and queues of [`MAX_QUEUE_PAIRS`](crate::adapter::MAX_QUEUE_PAIRS), and the
+/// searcher's.
+pub const MAX_ILT_PAGES: usize = 9;
 
 /// The page size as the chip takes it: log2 of the bytes, less 12.
 const PAGE_SIZE: u32 = ILT_PAGE_BYTES.trailing_zeros() - 12;
@@ -24,7 +25,7 @@ const VALID: u64 = 1 << 52;
 
 /// Who looks pages up in the table. Listed in the order of their lines.
 ///
-/// Further clients (tasks, timers, search, TSDM) have no lines of a function that drives Ethernet alone.
+/// Further clients (tasks, timers, TSDM) have no lines of a function that drives Ethernet alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum IltClient {
@@ -32,6 +33,8 @@ pub enum IltClient {
     Contexts,
     /// Queues of the queue manager (QM).
     QueueManager,
+    /// Flows of the searcher (SRC), if the function steers flows.
+    Search,
 }
 
 /// A client's lines, absolute in the engine's table.
@@ -57,6 +60,7 @@ impl IltLines {
 pub struct Translation {
     contexts: IltLines,
     queue_manager: IltLines,
+    search: IltLines,
 }
 
 impl Translation {
@@ -70,10 +74,13 @@ impl Translation {
         share: Share,
         context_pages: u32,
         queue_manager_pages: u32,
+        search_pages: u32,
     ) -> Result<Self, ConfigError> {
         const TABLE: u32 = fastlinq_pac::Chip::K2.limits().ilt_lines as u32;
         let resource = Resource::IltLines;
-        let needed = context_pages.saturating_add(queue_manager_pages);
+        let needed = context_pages
+            .saturating_add(queue_manager_pages)
+            .saturating_add(search_pages);
         if needed > share.count || needed > MAX_ILT_PAGES as u32 {
             return Err(ConfigError::TooFew {
                 resource,
@@ -92,11 +99,16 @@ impl Translation {
             first: share.start as u16,
             count: context_pages as u16,
         };
+        let queue_manager = IltLines {
+            first: contexts.first + contexts.count,
+            count: queue_manager_pages as u16,
+        };
         Ok(Self {
             contexts,
-            queue_manager: IltLines {
-                first: contexts.first + contexts.count,
-                count: queue_manager_pages as u16,
+            queue_manager,
+            search: IltLines {
+                first: queue_manager.first + queue_manager.count,
+                count: search_pages as u16,
             },
         })
     }
@@ -107,13 +119,14 @@ impl Translation {
         match client {
             IltClient::Contexts => self.contexts,
             IltClient::QueueManager => self.queue_manager,
+            IltClient::Search => self.search,
         }
     }
 
     /// Pages of all clients.
     #[must_use]
     pub const fn pages(&self) -> u16 {
-        self.contexts.count + self.queue_manager.count
+        self.contexts.count + self.queue_manager.count + self.search.count
     }
 
     /// Stores the clients' ranges and the lines of all pages, which are given in the order of lines.
@@ -141,6 +154,11 @@ impl Translation {
         ];
         for (id, value) in contexts.into_iter().chain(queue_manager) {
             runtime.set(id, value)?;
+        }
+        if self.search.count > 0 {
+            runtime.set(R::PSWRQ2_REG_SRC_P_SIZE, PAGE_SIZE)?;
+            runtime.set(R::PSWRQ2_REG_SRC_FIRST_ILT, self.search.first.into())?;
+            runtime.set(R::PSWRQ2_REG_SRC_LAST_ILT, self.search.last().into())?;
         }
         for (line, page) in (self.contexts.first..).zip(pages) {
             runtime.set_wide(R::PSWRQ2_REG_ILT_MEMORY, line, line_word(page))?;

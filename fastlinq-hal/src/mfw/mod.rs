@@ -36,6 +36,7 @@ mod names;
 pub mod notify;
 pub mod nvm;
 pub mod nvm_config;
+pub mod port_statistics;
 pub mod pulse;
 pub mod reset;
 pub mod resources;

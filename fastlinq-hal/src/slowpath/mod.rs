@@ -21,5 +21,7 @@ pub(crate) use path::{SlowPath, SlowPathParts, WaitContext};
 pub use queue::*;
 pub use ramrod::*;
 pub use return_code::*;
-pub use statistics::{PacketPathStatistics, Traffic, VportStatistics};
-pub(crate) use statistics::{clear_vport, read_port, read_vport};
+pub use statistics::{
+    FunctionStatistics, PacketPathStatistics, Since, Traffic, TunnelTraffic, VportStatistics,
+};
+pub(crate) use statistics::{clear_vport, counters, read_function, read_port, read_vport};

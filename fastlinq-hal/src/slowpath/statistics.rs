@@ -2,27 +2,171 @@
 
 use fastlinq_pac::access::RegisterBus;
 use fastlinq_pac::hsi::{
-    EthMstormPerQueueStat, EthPstormPerQueueStat, EthUstormPerQueueStat, Regpair, TstormPerPortStat,
+    EthMstormPerPfStat, EthMstormPerQueueStat, EthPstormPerPfStat, EthPstormPerQueueStat,
+    EthUstormPerPfStat, EthUstormPerQueueStat, Regpair, TstormPerPortStat,
 };
 use fastlinq_pac::versions::{IroId, Layout};
 use zerocopy::{FromBytes, FromZeros, IntoBytes};
 
-/// Frames and bytes by kind of destination address.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct Traffic {
-    /// Unicast frames.
-    pub unicast_frames: u64,
-    /// Bytes of unicast frames, without frame check sequence.
-    pub unicast_bytes: u64,
-    /// Multicast frames.
-    pub multicast_frames: u64,
-    /// Bytes of multicast frames.
-    pub multicast_bytes: u64,
-    /// Broadcast frames.
-    pub broadcast_frames: u64,
-    /// Bytes of broadcast frames.
-    pub broadcast_bytes: u64,
+/// What has been counted since an earlier reading.
+///
+/// Counters have 64 bits and wrap; the difference is right over a wrap.
+pub trait Since: Sized {
+    /// The difference of each counter.
+    #[must_use]
+    fn since(&self, earlier: &Self) -> Self;
+}
+
+/// What [`PortStatistics`](crate::mfw::port_statistics::PortStatistics) and the others are made of.
+impl Since for u64 {
+    fn since(&self, earlier: &Self) -> Self {
+        self.wrapping_sub(*earlier)
+    }
+}
+
+/// Defines counters that can be subtracted from each other.
+macro_rules! counters {
+    (
+        $(#[$meta:meta])*
+        pub struct $name:ident { $($(#[$field_meta:meta])* pub $field:ident: $type:ty,)* }
+    ) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+        pub struct $name { $($(#[$field_meta])* pub $field: $type,)* }
+
+        impl $crate::slowpath::Since for $name {
+            fn since(&self, earlier: &Self) -> Self {
+                Self { $($field: self.$field.since(&earlier.$field),)* }
+            }
+        }
+    };
+}
+pub(crate) use counters;
+
+counters! {
+    /// Frames and bytes by kind of destination address.
+    pub struct Traffic {
+        /// Unicast frames.
+        pub unicast_frames: u64,
+        /// Bytes of unicast frames, without frame check sequence.
+        pub unicast_bytes: u64,
+        /// Multicast frames.
+        pub multicast_frames: u64,
+        /// Bytes of multicast frames.
+        pub multicast_bytes: u64,
+        /// Broadcast frames.
+        pub broadcast_frames: u64,
+        /// Bytes of broadcast frames.
+        pub broadcast_bytes: u64,
+    }
+}
+
+counters! {
+    /// Counters of one vport: the sum over its queues since the vport started, or since they were cleared.
+    ///
+    /// The storm firmware keeps them in its RAM as pairs of dwords, by the statistics id of the queues, which is the vport's
+    /// number: `ETH_QUEUE_STAT` of MSTORM, USTORM and PSTORM. They are read dword by dword, so a counter that moves while it
+    /// is read is read again; after three attempts the last value is taken. Bytes are those of the frames on the line,
+    /// without frame check sequence; a tag that was taken off counts.
+    ///
+    /// Known by: source reading; the model.
+    pub struct VportStatistics {
+        /// Delivered frames. (U)
+        pub received: Traffic,
+        /// Transmitted frames, after segmentation. (P)
+        pub transmitted: Traffic,
+        /// Packets not transmitted because they broke a rule. (P)
+        pub transmit_errors: u64,
+        /// Received frames dropped because their hop limit was 0. (M)
+        pub dropped_ttl0: u64,
+        /// Received frames dropped because they exceed the MTU. (M)
+        pub dropped_too_big: u64,
+        /// Received frames dropped for want of a buffer or completion slot. (M)
+        pub dropped_no_buffer: u64,
+        /// Received frames dropped because vport or queue was not active. (M)
+        pub dropped_inactive: u64,
+        /// Received frames that became part of an aggregation. (M)
+        pub aggregated_packets: u64,
+        /// Aggregations that ended. (M)
+        pub aggregations: u64,
+        /// Aggregations among them that ended for another reason than size, time or a last segment. (M)
+        pub aggregation_aborts: u64,
+        /// Bytes of aggregations. (M)
+        pub aggregated_bytes: u64,
+    }
+}
+
+counters! {
+    /// Frames and bytes in tunnels of one kind.
+    pub struct TunnelTraffic {
+        /// Frames.
+        pub frames: u64,
+        /// Their bytes.
+        pub bytes: u64,
+    }
+}
+
+counters! {
+    /// Counters of the function: what was switched inside the chip, and what was in tunnels.
+    ///
+    /// `ETH_PF_STAT` of MSTORM, USTORM and PSTORM, by the function's number in its engine.
+    ///
+    /// Known by: source reading; the model counts received tunnels and what is switched.
+    pub struct FunctionStatistics {
+        /// Received frames that never were on the line. (U)
+        pub received_inside: Traffic,
+        /// Transmitted frames that were switched inside the chip. (P)
+        pub transmitted_inside: Traffic,
+        /// Received in GRE. (U)
+        pub received_gre: TunnelTraffic,
+        /// Received in VXLAN. (U)
+        pub received_vxlan: TunnelTraffic,
+        /// Received in GENEVE. (U)
+        pub received_geneve: TunnelTraffic,
+        /// Transmitted in GRE. (P)
+        pub transmitted_gre: TunnelTraffic,
+        /// Transmitted in VXLAN. (P)
+        pub transmitted_vxlan: TunnelTraffic,
+        /// Transmitted in GENEVE. (P)
+        pub transmitted_geneve: TunnelTraffic,
+        /// Received frames in GRE that were dropped. (M)
+        pub dropped_gre: u64,
+        /// Received frames in VXLAN that were dropped. (M)
+        pub dropped_vxlan: u64,
+        /// Received frames in GENEVE that were dropped. (M)
+        pub dropped_geneve: u64,
+        /// Frames switched inside the chip that were dropped. (M)
+        pub dropped_inside: u64,
+    }
+}
+
+counters! {
+    /// Counters of the port's packet path that belong to no vport.
+    ///
+    /// `ETH_PORT_STAT` of TSTORM, by the port of the management firmware.
+    ///
+    /// Known by: source reading; the model.
+    pub struct PacketPathStatistics {
+        /// Frames cut short inside the chip.
+        pub truncated: u64,
+        /// Frames with a MAC error.
+        pub mac_errors: u64,
+        /// Frames dropped because of their outer tag.
+        pub dropped_outer_tag: u64,
+        /// Frames dropped because no vport wanted them.
+        pub dropped_no_vport: u64,
+        /// Frames dropped by a flow.
+        pub dropped_flow: u64,
+        /// Frames that are not to be delivered to Ethernet queues as they are.
+        pub irregular: u64,
+        /// Frames in GRE that no filter of the tunnel's wanted.
+        pub dropped_gre: u64,
+        /// Frames in VXLAN that no filter of the tunnel's wanted.
+        pub dropped_vxlan: u64,
+        /// Frames in GENEVE that no filter of the tunnel's wanted.
+        pub dropped_geneve: u64,
+    }
 }
 
 impl Traffic {
@@ -41,49 +185,6 @@ impl Traffic {
             .wrapping_add(self.multicast_bytes)
             .wrapping_add(self.broadcast_bytes)
     }
-}
-
-/// Counters of one vport: the sum over its queues since the vport started.
-///
-/// The storm firmware keeps them in its RAM as pairs of dwords. They are read dword by dword, so a counter that moves
-/// while it is read is read again; after three attempts the last value is taken.
-///
-/// Known by: source reading; the model.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct VportStatistics {
-    /// Delivered frames.
-    pub received: Traffic,
-    /// Transmitted frames.
-    pub transmitted: Traffic,
-    /// Frames not transmitted because they broke a rule.
-    pub transmit_errors: u64,
-    /// Received frames dropped because their hop limit was 0.
-    pub dropped_ttl0: u64,
-    /// Received frames dropped because they exceed the MTU.
-    pub dropped_too_big: u64,
-    /// Received frames dropped for want of a buffer or completion slot.
-    pub dropped_no_buffer: u64,
-    /// Received frames dropped because vport or queue was not active.
-    pub dropped_inactive: u64,
-}
-
-/// Counters of the port's packet path that belong to no vport.
-///
-/// Known by: source reading; the model.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct PacketPathStatistics {
-    /// Frames cut short inside the chip.
-    pub truncated: u64,
-    /// Frames with a MAC error.
-    pub mac_errors: u64,
-    /// Frames dropped because of their outer tag.
-    pub dropped_outer_tag: u64,
-    /// Frames dropped because no vport wanted them.
-    pub dropped_no_vport: u64,
-    /// Frames dropped by a flow filter.
-    pub dropped_flow: u64,
 }
 
 fn read_struct<T: FromBytes + FromZeros + IntoBytes>(
@@ -155,6 +256,10 @@ pub(crate) fn read_vport(bus: &impl RegisterBus, layout: &Layout, id: u32) -> Vp
         dropped_too_big: counter(m.packet_too_big_discard),
         dropped_no_buffer: counter(m.no_buff_discard),
         dropped_inactive: counter(m.not_active_discard),
+        aggregated_packets: counter(m.tpa_coalesced_pkts),
+        aggregations: counter(m.tpa_coalesced_events),
+        aggregation_aborts: counter(m.tpa_aborts_num),
+        aggregated_bytes: counter(m.tpa_coalesced_bytes),
     }
 }
 
@@ -163,6 +268,50 @@ pub(crate) fn clear_vport(bus: &impl RegisterBus, layout: &Layout, id: u32) {
     clear_struct::<EthMstormPerQueueStat>(bus, layout, IroId::MSTORM_QUEUE_STAT, id);
     clear_struct::<EthUstormPerQueueStat>(bus, layout, IroId::USTORM_QUEUE_STAT, id);
     clear_struct::<EthPstormPerQueueStat>(bus, layout, IroId::PSTORM_QUEUE_STAT, id);
+}
+
+/// Reads the counters of the function with this number in its engine.
+#[must_use]
+pub(crate) fn read_function(
+    bus: &impl RegisterBus,
+    layout: &Layout,
+    function: u32,
+) -> FunctionStatistics {
+    let m: EthMstormPerPfStat = read_struct(bus, layout, IroId::MSTORM_ETH_PF_STAT, function);
+    let u: EthUstormPerPfStat = read_struct(bus, layout, IroId::USTORM_ETH_PF_STAT, function);
+    let p: EthPstormPerPfStat = read_struct(bus, layout, IroId::PSTORM_ETH_PF_STAT, function);
+    let tunnel = |frames, bytes| TunnelTraffic {
+        frames: counter(frames),
+        bytes: counter(bytes),
+    };
+    FunctionStatistics {
+        received_inside: Traffic {
+            unicast_frames: counter(u.rcv_lb_ucast_pkts),
+            unicast_bytes: counter(u.rcv_lb_ucast_bytes),
+            multicast_frames: counter(u.rcv_lb_mcast_pkts),
+            multicast_bytes: counter(u.rcv_lb_mcast_bytes),
+            broadcast_frames: counter(u.rcv_lb_bcast_pkts),
+            broadcast_bytes: counter(u.rcv_lb_bcast_bytes),
+        },
+        transmitted_inside: Traffic {
+            unicast_frames: counter(p.sent_lb_ucast_pkts),
+            unicast_bytes: counter(p.sent_lb_ucast_bytes),
+            multicast_frames: counter(p.sent_lb_mcast_pkts),
+            multicast_bytes: counter(p.sent_lb_mcast_bytes),
+            broadcast_frames: counter(p.sent_lb_bcast_pkts),
+            broadcast_bytes: counter(p.sent_lb_bcast_bytes),
+        },
+        received_gre: tunnel(u.rcv_gre_pkts, u.rcv_gre_bytes),
+        received_vxlan: tunnel(u.rcv_vxlan_pkts, u.rcv_vxlan_bytes),
+        received_geneve: tunnel(u.rcv_geneve_pkts, u.rcv_geneve_bytes),
+        transmitted_gre: tunnel(p.sent_gre_pkts, p.sent_gre_bytes),
+        transmitted_vxlan: tunnel(p.sent_vxlan_pkts, p.sent_vxlan_bytes),
+        transmitted_geneve: tunnel(p.sent_geneve_pkts, p.sent_geneve_bytes),
+        dropped_gre: counter(m.gre_discard_pkts),
+        dropped_vxlan: counter(m.vxlan_discard_pkts),
+        dropped_geneve: counter(m.geneve_discard_pkts),
+        dropped_inside: counter(m.lb_discard_pkts),
+    }
 }
 
 /// Reads the packet-path counters of a port of the management firmware.
@@ -179,6 +328,10 @@ pub(crate) fn read_port(
         dropped_outer_tag: counter(t.mftag_filter_discard),
         dropped_no_vport: counter(t.eth_mac_filter_discard),
         dropped_flow: counter(t.eth_gft_drop_pkt),
+        irregular: counter(t.eth_irregular_pkt),
+        dropped_gre: counter(t.eth_gre_tunn_filter_discard),
+        dropped_vxlan: counter(t.eth_vxlan_tunn_filter_discard),
+        dropped_geneve: counter(t.eth_geneve_tunn_filter_discard),
     }
 }
 
@@ -226,6 +379,49 @@ mod tests {
         assert_eq!(statistics, expected);
         clear_vport(&bus, layout(), 2);
         assert_eq!(read_vport(&bus, layout(), 2), VportStatistics::default());
+    }
+
+    #[test]
+    fn function_counters_lie_where_the_reference_says() {
+        let bus = MapBus::default();
+        let put = |address: u32, value: u32| bus.preset(GrcAddress(address), value);
+        // U ETH_PF_STAT(3): GENEVE frames. P: VXLAN bytes and frames. M: switched frames dropped.
+        put(0x1d8_0000 + 0xe840 + 3 * 0x60 + 88, 4);
+        put(0x1f0_0000 + 0x107b8 + 3 * 0xc0 + 56, 5);
+        put(0x1f0_0000 + 0x107b8 + 3 * 0xc0 + 104, 6);
+        put(0x1d0_0000 + 0x3d60 + 3 * 0x80 + 24, 7);
+        let statistics = read_function(&bus, layout(), 3);
+        let expected = FunctionStatistics {
+            received_geneve: TunnelTraffic {
+                frames: 4,
+                bytes: 0,
+            },
+            transmitted_vxlan: TunnelTraffic {
+                frames: 6,
+                bytes: 5,
+            },
+            dropped_inside: 7,
+            ..FunctionStatistics::default()
+        };
+        assert_eq!(statistics, expected);
+    }
+
+    #[test]
+    fn differences_are_right_over_a_wrap() {
+        let earlier = VportStatistics {
+            transmit_errors: u64::MAX - 1,
+            ..VportStatistics::default()
+        };
+        let now = VportStatistics {
+            transmit_errors: 3,
+            received: Traffic {
+                broadcast_bytes: 9,
+                ..Traffic::default()
+            },
+            ..VportStatistics::default()
+        };
+        let since = now.since(&earlier);
+        assert_eq!((since.transmit_errors, since.received.bytes()), (5, 9));
     }
 
     #[test]

@@ -194,7 +194,7 @@ fn the_translation_table_names_pages() {
         count: 1375,
         granted: true,
     };
-    let translation = Translation::new(share, 3, 1).expect("fits");
+    let translation = Translation::new(share, 3, 1, 0).expect("fits");
     assert_eq!(translation.pages(), 4);
     let pages = (0..4).map(|page| BusAddress(0x12_3450_0000 + page * 0x1_0000));
     let at = stored(|runtime| translation.fill(runtime, pages).expect("fits"));
@@ -213,9 +213,17 @@ fn the_translation_table_names_pages() {
     );
     assert_eq!(at(R::PSWRQ2_REG_ILT_MEMORY, 2 * 1376), Some(0x0123_4510));
     assert_eq!(at(R::PSWRQ2_REG_ILT_MEMORY, 2 * 1376 + 1), Some(1 << 20));
+    assert_eq!(at(R::PSWRQ2_REG_SRC_FIRST_ILT, 0), None);
+    let steering = Translation::new(share, 3, 1, 1).expect("fits");
+    let pages = (0..5).map(|page| BusAddress(0x12_3450_0000 + page * 0x1_0000));
+    let at = stored(|runtime| steering.fill(runtime, pages).expect("fits"));
+    assert_eq!(at(R::PSWRQ2_REG_SRC_P_SIZE, 0), Some(4));
+    assert_eq!(at(R::PSWRQ2_REG_SRC_FIRST_ILT, 0), Some(1379));
+    assert_eq!(at(R::PSWRQ2_REG_SRC_LAST_ILT, 0), Some(1379));
+    assert_eq!(at(R::PSWRQ2_REG_ILT_MEMORY, 2 * 1379), Some(0x0123_4540));
     let tight = Share { count: 3, ..share };
     assert!(matches!(
-        Translation::new(tight, 3, 1),
+        Translation::new(tight, 3, 1, 0),
         Err(ConfigError::TooFew { needed: 4, .. })
     ));
     let beyond = Share {
@@ -223,7 +231,7 @@ fn the_translation_table_names_pages() {
         ..share
     };
     assert!(matches!(
-        Translation::new(beyond, 3, 1),
+        Translation::new(beyond, 3, 1, 0),
         Err(ConfigError::BeyondChip { .. })
     ));
 }

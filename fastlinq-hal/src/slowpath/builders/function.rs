@@ -88,10 +88,10 @@ pub fn pf_start(start: &PfStart) -> PfStartRamrodData {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum TunnelClassification {
-    /// By the outer MAC address and VLAN, as frames without a tunnel.
-    OuterMacVlan,
-    /// By the outer MAC address and the tenant. What known drivers set.
+    /// By the outer MAC address and VLAN, as frames without a tunnel. What known drivers set.
     #[default]
+    OuterMacVlan,
+    /// By the outer MAC address and the tenant.
     OuterMacTenant,
     /// By the inner MAC address and VLAN.
     InnerMacVlan,
