@@ -14,11 +14,19 @@ started=()
 devices=()  # arguments of QEMU, one adapter after the other from slot 4 on
 controls=() # control sockets of the adapters
 
-# device_argument SOCKET ADDRESS [PROPERTY]: the value of -device for the function behind SOCKET. BUS: not pcie.0.
+# device_argument SOCKET ADDRESS [PROPERTY]: the value of -device for the function behind SOCKET. BUS: not pcie.0. POSTED=yes: the
+# processor does not wait for its writes. That is ten times as fast, and the driver, which looks for a DMA completion for 20 ms
+# only, may then not see it in time on a busy machine: its guest needs $long_delays.
 device_argument() {
-  printf '{"driver":"vfio-user-pci","bus":"%s","addr":"%s"%s,"socket":{"type":"unix","path":"%s"},"x-no-posted-writes":true}' \
-    "${BUS:-pcie.0}" "$2" "${3:-}" "$1"
+  local posted=',"x-no-posted-writes":true'
+  [ -z "${POSTED:-}" ] || posted=
+  printf '{"driver":"vfio-user-pci","bus":"%s","addr":"%s"%s,"socket":{"type":"unix","path":"%s"}%s}' \
+    "${BUS:-pcie.0}" "$2" "${3:-}" "$1" "$posted"
 }
+
+# For the command line of a Linux guest. Its busy delays are counted in turns of a loop; this is about the largest count per
+# tick (4 ms) that the kernel's arithmetic bears, and makes a delay 3 to 7 times as long as it is on a card.
+long_delays='lpj=69000000'
 
 # model_start NAME ARGUMENTS: serves an adapter with these arguments of `fastlinq model serve`; its output is in
 # $logs/NAME.model<n>.log. Returns when it can be connected to.

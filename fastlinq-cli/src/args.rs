@@ -1,6 +1,7 @@
 //! The command line.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use fastlinq_host::AdapterName;
@@ -240,11 +241,22 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "PATH")]
     pub(crate) control: Option<PathBuf>,
 
+    /// Look for the client's next access for this long before sleeping; 0: sleep at once.
+    #[arg(long, default_value_t = 50, value_name = "MICROSECONDS", value_parser = clap::value_parser!(u16).range(..=10_000))]
+    busy_poll: u16,
+
     /// Record everything that the client does to the adapter, for `fastlinq trace`.
     ///
     /// Bulk data (firmware, tables) is kept as digests only, so a trace can be passed on.
     #[arg(long, value_name = "FILE")]
     pub(crate) trace: Option<PathBuf>,
+}
+
+impl ServeArgs {
+    /// See the option.
+    pub(crate) fn busy_poll(&self) -> Duration {
+        Duration::from_micros(self.busy_poll.into())
+    }
 }
 
 /// What a port is plugged into.

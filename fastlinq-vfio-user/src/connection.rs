@@ -19,6 +19,8 @@ use crate::message::{Command, DmaAccess, Header, MAX_FDS, MAX_MESSAGE};
 
 /// Commands that may wait while the device waits for a DMA reply.
 const MAX_DEFERRED: usize = 256;
+/// Bytes taken from the socket at a time.
+const CHUNK: usize = 16 << 10;
 /// How long a peer may take to answer a DMA request, or to take a reply from us.
 pub(crate) const PEER_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -69,10 +71,122 @@ pub struct Message {
 #[derive(Debug)]
 pub struct Connection {
     stream: UnixStream,
-    partial: Vec<u8>,
-    fds: Vec<OwnedFd>,
+    incoming: Incoming,
     deferred: VecDeque<Message>,
     next_id: u16,
+}
+
+/// What was read and not yet taken.
+#[derive(Debug)]
+struct Incoming {
+    /// Bytes `start..end` are valid.
+    buffer: Vec<u8>,
+    start: usize,
+    end: usize,
+    /// Descriptors, each with the position in `buffer` behind the last byte that came with it. The kernel ends a read after
+    /// the bytes that carried descriptors, so that byte is one of their message.
+    fds: VecDeque<(usize, OwnedFd)>,
+}
+
+impl Incoming {
+    fn new() -> Self {
+        Self {
+            buffer: vec![0; CHUNK],
+            start: 0,
+            end: 0,
+            fds: VecDeque::new(),
+        }
+    }
+
+    /// Header and length of the message at the front, if its header is there.
+    fn front(&self) -> Result<Option<(Header, usize)>, TransportError> {
+        let Ok((header, _)) = Header::read_from_prefix(&self.buffer[self.start..self.end]) else {
+            return Ok(None);
+        };
+        let size = header.message_size.get();
+        let length = size as usize;
+        if (Header::SIZE..=MAX_MESSAGE).contains(&length) {
+            Ok(Some((header, length)))
+        } else {
+            Err(TransportError::BadSize(size))
+        }
+    }
+
+    fn has_message(&self) -> bool {
+        match self.front() {
+            Ok(Some((_, length))) => self.end - self.start >= length,
+            Ok(None) => false,
+            // The next read says so.
+            Err(_) => true,
+        }
+    }
+
+    fn take(&mut self) -> Result<Option<Message>, TransportError> {
+        let Some((header, length)) = self.front()? else {
+            return Ok(None);
+        };
+        if self.end - self.start < length {
+            return Ok(None);
+        }
+        let end = self.start + length;
+        let body = self.buffer[self.start + Header::SIZE..end].to_vec();
+        let own = self.fds.iter().take_while(|(at, _)| *at <= end).count();
+        let fds = self.fds.drain(..own).map(|(_, fd)| fd).collect();
+        self.start = end;
+        Ok(Some(Message { header, body, fds }))
+    }
+
+    /// Makes room behind what is there. Grown as data comes in, so that a header alone cannot make us reserve a megabyte.
+    fn make_room(&mut self) {
+        self.buffer.copy_within(self.start..self.end, 0);
+        for (at, _) in &mut self.fds {
+            *at -= self.start;
+        }
+        self.end -= self.start;
+        self.start = 0;
+        if self.end == self.buffer.len() {
+            self.buffer.resize(2 * self.end, 0);
+        } else if self.end == 0 {
+            self.buffer.truncate(4 * CHUNK);
+            self.buffer.shrink_to(4 * CHUNK);
+        }
+    }
+
+    /// Reads what is there; false when the socket is empty.
+    fn fill(&mut self, stream: &UnixStream) -> Result<bool, TransportError> {
+        self.make_room();
+        let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_FDS))];
+        let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+        let result = recvmsg(
+            stream,
+            &mut [IoSliceMut::new(&mut self.buffer[self.end..])],
+            &mut ancillary,
+            RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT,
+        );
+        let received = match result {
+            Ok(message) => {
+                if message.flags.contains(rustix::net::ReturnFlags::CTRUNC) {
+                    return Err(TransportError::TooManyDescriptors);
+                }
+                message.bytes
+            }
+            Err(Errno::AGAIN | Errno::INTR) => return Ok(false),
+            Err(errno) => return Err(TransportError::Os(errno)),
+        };
+        self.end += received;
+        for item in ancillary.drain() {
+            if let RecvAncillaryMessage::ScmRights(fds) = item {
+                self.fds.extend(fds.map(|fd| (self.end, fd)));
+            }
+        }
+        if self.fds.len() > MAX_FDS {
+            return Err(TransportError::TooManyDescriptors);
+        }
+        if received == 0 {
+            return Err(TransportError::Closed);
+        }
+        Ok(true)
+    }
 }
 
 impl Connection {
@@ -85,8 +199,7 @@ impl Connection {
         rustix::io::ioctl_fionbio(&stream, true).map_err(TransportError::Os)?;
         Ok(Self {
             stream,
-            partial: Vec::new(),
-            fds: Vec::new(),
+            incoming: Incoming::new(),
             deferred: VecDeque::new(),
             next_id: 0,
         })
@@ -97,10 +210,10 @@ impl Connection {
         self.stream.as_fd()
     }
 
-    /// Whether a message waits that was taken from the socket earlier.
+    /// Whether [`receive`](Self::receive) has something to say without anything more from the socket.
     #[must_use]
-    pub fn has_deferred(&self) -> bool {
-        !self.deferred.is_empty()
+    pub fn has_waiting(&self) -> bool {
+        !self.deferred.is_empty() || self.incoming.has_message()
     }
 
     /// Returns the next whole message, or `None` when its bytes have not all arrived.
@@ -117,69 +230,13 @@ impl Connection {
 
     pub(crate) fn receive_fresh(&mut self) -> Result<Option<Message>, TransportError> {
         loop {
-            let wanted = match Header::read_from_prefix(&self.partial) {
-                Err(_) => Header::SIZE,
-                Ok((header, _)) => {
-                    let size = header.message_size.get();
-                    let length = size as usize;
-                    if !(Header::SIZE..=MAX_MESSAGE).contains(&length) {
-                        return Err(TransportError::BadSize(size));
-                    }
-                    if self.partial.len() == length {
-                        let body = self.partial.split_off(Header::SIZE);
-                        self.partial.clear();
-                        let fds = std::mem::take(&mut self.fds);
-                        return Ok(Some(Message { header, body, fds }));
-                    }
-                    length
-                }
-            };
-            if !self.read_up_to(wanted)? {
+            if let Some(message) = self.incoming.take()? {
+                return Ok(Some(message));
+            }
+            if !self.incoming.fill(&self.stream)? {
                 return Ok(None);
             }
         }
-    }
-
-    /// Reads towards `wanted` bytes; false when the socket is empty.
-    fn read_up_to(&mut self, wanted: usize) -> Result<bool, TransportError> {
-        let have = self.partial.len();
-        // Grown as data comes in, so that a header alone cannot make us reserve a megabyte.
-        let step = (wanted - have).min(64 << 10);
-        self.partial.resize(have + step, 0);
-        let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_FDS))];
-        let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-        let result = recvmsg(
-            &self.stream,
-            &mut [IoSliceMut::new(&mut self.partial[have..])],
-            &mut ancillary,
-            RecvFlags::CMSG_CLOEXEC,
-        );
-        let received = match result {
-            Ok(message) => {
-                if message.flags.contains(rustix::net::ReturnFlags::CTRUNC) {
-                    return Err(TransportError::TooManyDescriptors);
-                }
-                message.bytes
-            }
-            Err(Errno::AGAIN | Errno::INTR) => {
-                self.partial.truncate(have);
-                return Ok(false);
-            }
-            Err(errno) => return Err(TransportError::Os(errno)),
-        };
-        self.partial.truncate(have + received);
-        for item in ancillary.drain() {
-            if let RecvAncillaryMessage::ScmRights(fds) = item {
-                self.fds.extend(fds);
-            }
-        }
-        if self.fds.len() > MAX_FDS {
-            return Err(TransportError::TooManyDescriptors);
-        }
-        if received == 0 {
-            return Err(TransportError::Closed);
-        }
-        Ok(true)
     }
 
     /// Sends a reply to `to` that carries `parts` as its body.

@@ -8,7 +8,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use log::{debug, info, warn};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -89,6 +89,7 @@ pub struct Server {
     path: PathBuf,
     memory: GuestMemory,
     interrupts: InterruptLines,
+    busy_poll: Duration,
 }
 
 enum Outcome {
@@ -119,7 +120,16 @@ impl Server {
             path: path.into(),
             memory: GuestMemory::default(),
             interrupts: InterruptLines::default(),
+            busy_poll: Duration::ZERO,
         })
+    }
+
+    /// Looks for the next message for this long before it sleeps. A peer that makes one access after the other then need
+    /// not wake the server for each, which takes longer than the access. Zero at first.
+    #[must_use]
+    pub fn with_busy_poll(mut self, busy_poll: Duration) -> Self {
+        self.busy_poll = busy_poll;
+        self
     }
 
     /// The memory of the connected peer.
@@ -181,6 +191,7 @@ impl Server {
     fn session(&self, device: &mut impl Device, stop: &StopFlag) -> Result<(), TransportError> {
         let shape = device.shape();
         let mut negotiated = false;
+        let mut active = Instant::now();
         while !stop.load(Ordering::Relaxed) {
             let mut handled = 0;
             while handled < BURST {
@@ -191,6 +202,15 @@ impl Server {
                 self.handle(device, &shape, &mut negotiated, message)?;
             }
             let pause = device.run().min(STOP_INTERVAL);
+            if self.busy_poll > Duration::ZERO {
+                if handled > 0 {
+                    active = Instant::now();
+                }
+                if active.elapsed() < self.busy_poll {
+                    std::thread::yield_now();
+                    continue;
+                }
+            }
             if handled < BURST {
                 self.wait_for_peer(pause)?;
             }
@@ -208,7 +228,7 @@ impl Server {
     fn wait_for_peer(&self, pause: Duration) -> Result<(), TransportError> {
         let guard = locked(&self.memory.shared.connection);
         let connection = guard.as_ref().ok_or(TransportError::Closed)?;
-        if !connection.has_deferred() {
+        if !connection.has_waiting() {
             wait(connection, pause).map_err(TransportError::Os)?;
         }
         Ok(())

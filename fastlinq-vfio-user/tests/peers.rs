@@ -1,266 +1,17 @@
-//! Well-behaved and hostile peers against a server with a memory-like device.
+//! Peers that keep to the protocol, against a server with a memory-like device.
 
-use std::io::{IoSlice, Read, Write};
-use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::thread::JoinHandle;
+mod bench;
+
+use std::io::Write;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use bench::{Bench, OFFSET_COPY, OFFSET_SIGNAL, Peer, REGION_SIZE, memory_file};
+use fastlinq_vfio_user::Server;
 use fastlinq_vfio_user::message::{
-    Command, DeviceInfo, DmaAccess, DmaMap, DmaUnmap, Header, RegionAccess, SetIrqs, Version,
+    Command, DeviceInfo, DmaAccess, DmaMap, Header, RegionAccess, SetIrqs, SmallWrite, Version,
 };
-use fastlinq_vfio_user::{
-    Device, DeviceShape, Errno, GuestMemory, InterruptLines, RegionShape, Server, StopFlag,
-};
-use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use zerocopy::{FromBytes, IntoBytes};
-
-const REGION_SIZE: u64 = 0x1000;
-const OFFSET_COPY: u64 = 0x800;
-const OFFSET_SIGNAL: u64 = 0x808;
-
-/// RAM, except that a store to `OFFSET_COPY` makes the device invert the guest dword at that
-/// address, and one to `OFFSET_SIGNAL` signals an MSI-X vector.
-struct Ram {
-    bytes: Vec<u8>,
-    memory: GuestMemory,
-    interrupts: InterruptLines,
-    resets: Arc<AtomicU32>,
-}
-
-impl Device for Ram {
-    fn shape(&self) -> DeviceShape {
-        let mut regions = [RegionShape::default(); 9];
-        regions[0] = RegionShape {
-            size: REGION_SIZE,
-            readable: true,
-            writable: true,
-        };
-        regions[7] = RegionShape {
-            size: 256,
-            readable: true,
-            writable: false,
-        };
-        DeviceShape {
-            regions,
-            interrupts: [1, 0, 4, 0, 0],
-        }
-    }
-
-    fn read(&mut self, _region: u32, offset: u64, data: &mut [u8]) -> Result<(), Errno> {
-        let start = offset as usize;
-        data.copy_from_slice(&self.bytes[start..start + data.len()]);
-        Ok(())
-    }
-
-    fn write(&mut self, _region: u32, offset: u64, data: &[u8]) -> Result<(), Errno> {
-        let start = offset as usize;
-        self.bytes[start..start + data.len()].copy_from_slice(data);
-        if let (OFFSET_COPY, Ok(address)) = (offset, data.try_into()) {
-            let address = u64::from_le_bytes(address);
-            let mut value = [0; 4];
-            self.memory
-                .read(address, &mut value)
-                .map_err(|_| Errno::IO)?;
-            let inverted = (!u32::from_le_bytes(value)).to_le_bytes();
-            self.memory
-                .write(address, &inverted)
-                .map_err(|_| Errno::IO)?;
-        }
-        if offset == OFFSET_SIGNAL && !self.interrupts.signal(InterruptLines::MSIX, data[0].into())
-        {
-            return Err(Errno::INVALID);
-        }
-        Ok(())
-    }
-
-    fn reset(&mut self) {
-        self.bytes.fill(0);
-        self.resets.fetch_add(1, Ordering::Relaxed);
-    }
-
-    fn run(&mut self) -> Duration {
-        Duration::from_millis(5)
-    }
-}
-
-struct Bench {
-    path: PathBuf,
-    stop: StopFlag,
-    resets: Arc<AtomicU32>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Bench {
-    fn start(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("vfio-user-{}-{name}", std::process::id()));
-        let server = Server::bind(&path).expect("the socket");
-        let stop: StopFlag = Arc::new(AtomicBool::new(false));
-        let resets = Arc::new(AtomicU32::new(0));
-        let mut device = Ram {
-            bytes: vec![0; REGION_SIZE as usize],
-            memory: server.memory(),
-            interrupts: server.interrupts(),
-            resets: resets.clone(),
-        };
-        let flag = stop.clone();
-        let thread = std::thread::spawn(move || server.serve(&mut device, &flag).expect("serves"));
-        Self {
-            path,
-            stop,
-            resets,
-            thread: Some(thread),
-        }
-    }
-
-    fn connect(&self) -> Peer {
-        let stream = UnixStream::connect(&self.path).expect("connects");
-        stream
-            .set_read_timeout(Some(Duration::from_secs(10)))
-            .expect("a time-out");
-        Peer { stream, next: 1 }
-    }
-
-    fn negotiated(&self) -> Peer {
-        let mut peer = self.connect();
-        let version = Version {
-            major: 0.into(),
-            minor: 1.into(),
-        };
-        peer.call(
-            Command::VERSION,
-            &[version.as_bytes(), b"{\"capabilities\":{}}\0"],
-        )
-        .expect("a version");
-        peer
-    }
-}
-
-impl Drop for Bench {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        let ended = self.thread.take().expect("started").join();
-        assert!(!self.path.exists(), "the socket is removed");
-        if !std::thread::panicking() {
-            ended.expect("the server did not panic");
-        }
-    }
-}
-
-struct Peer {
-    stream: UnixStream,
-    next: u16,
-}
-
-impl Peer {
-    fn message(&mut self, command: Command, flags: u32, parts: &[&[u8]]) -> Vec<u8> {
-        let id = self.next;
-        self.next += 1;
-        let body = parts.concat();
-        let header = Header {
-            message_id: id.into(),
-            command: command.0.into(),
-            message_size: ((Header::SIZE + body.len()) as u32).into(),
-            flags: flags.into(),
-            error: 0.into(),
-        };
-        [header.as_bytes(), &body].concat()
-    }
-
-    fn send_with(&mut self, command: Command, parts: &[&[u8]], fds: &[&OwnedFd]) {
-        let bytes = self.message(command, 0, parts);
-        let fds: Vec<_> = fds.iter().map(|fd| fd.as_fd()).collect();
-        let mut space = vec![std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(128))];
-        let mut ancillary = SendAncillaryBuffer::new(&mut space);
-        assert!(ancillary.push(SendAncillaryMessage::ScmRights(&fds)));
-        let sent = sendmsg(
-            &self.stream,
-            &[IoSlice::new(&bytes)],
-            &mut ancillary,
-            SendFlags::empty(),
-        )
-        .expect("sends");
-        assert_eq!(sent, bytes.len());
-    }
-
-    fn receive(&mut self) -> Option<(Header, Vec<u8>)> {
-        let mut head = [0; Header::SIZE];
-        self.stream.read_exact(&mut head).ok()?;
-        let header = Header::read_from_bytes(&head).expect("a header");
-        let mut body = vec![0; header.message_size.get() as usize - Header::SIZE];
-        self.stream.read_exact(&mut body).ok()?;
-        Some((header, body))
-    }
-
-    fn answer(&mut self) -> Result<Vec<u8>, u32> {
-        let (header, body) = self.receive().expect("an answer");
-        assert_eq!(
-            header.message_id.get(),
-            self.next - 1,
-            "answers come in order"
-        );
-        assert_eq!(header.flags.get() & Header::TYPE_MASK, Header::REPLY);
-        if header.flags.get() & Header::ERROR == 0 {
-            Ok(body)
-        } else {
-            Err(header.error.get())
-        }
-    }
-
-    fn call(&mut self, command: Command, parts: &[&[u8]]) -> Result<Vec<u8>, u32> {
-        let bytes = self.message(command, 0, parts);
-        self.stream.write_all(&bytes).expect("sends");
-        self.answer()
-    }
-
-    fn write(&mut self, region: u32, offset: u64, data: &[u8]) -> Result<(), u32> {
-        let access = RegionAccess {
-            offset: offset.into(),
-            region: region.into(),
-            count: (data.len() as u32).into(),
-        };
-        self.call(Command::REGION_WRITE, &[access.as_bytes(), data])
-            .map(|_| ())
-    }
-
-    fn read(&mut self, region: u32, offset: u64, count: u32) -> Result<Vec<u8>, u32> {
-        let access = RegionAccess {
-            offset: offset.into(),
-            region: region.into(),
-            count: count.into(),
-        };
-        let body = self.call(Command::REGION_READ, &[access.as_bytes()])?;
-        Ok(body[size_of::<RegionAccess>()..].to_vec())
-    }
-
-    fn map(&mut self, address: u64, size: u64, file: Option<&OwnedFd>) -> Result<(), u32> {
-        let request = DmaMap {
-            argsz: 32.into(),
-            flags: 3.into(),
-            offset: 0.into(),
-            address: address.into(),
-            size: size.into(),
-        };
-        match file {
-            Some(file) => {
-                self.send_with(Command::DMA_MAP, &[request.as_bytes()], &[file]);
-                self.answer().map(|_| ())
-            }
-            None => self
-                .call(Command::DMA_MAP, &[request.as_bytes()])
-                .map(|_| ()),
-        }
-    }
-}
-
-fn memory_file(size: u64) -> OwnedFd {
-    let file = rustix::fs::memfd_create("guest", rustix::fs::MemfdFlags::CLOEXEC).expect("a file");
-    rustix::fs::ftruncate(&file, size).expect("its size");
-    file
-}
 
 #[test]
 fn registers_dma_and_interrupts_work() {
@@ -367,78 +118,6 @@ fn memory_without_a_descriptor_is_reached_by_messages() {
 }
 
 #[test]
-fn refused_messages_leave_the_stream_in_step() {
-    let bench = Bench::start("refused");
-    let mut peer = bench.negotiated();
-    let payload = [0xa5; 300];
-    assert_eq!(peer.call(Command(77), &[&payload]), Err(95));
-    assert_eq!(peer.write(42, 0, &payload), Err(22), "no such region");
-    assert_eq!(
-        peer.write(7, 0, &payload[..4]),
-        Err(22),
-        "a read-only region"
-    );
-    assert_eq!(
-        peer.write(0, REGION_SIZE - 2, &payload[..4]),
-        Err(22),
-        "past the end"
-    );
-    assert_eq!(peer.read(0, u64::MAX, 4), Err(22), "wraps");
-    assert_eq!(peer.read(0, 0, u32::MAX), Err(22), "too long");
-    assert_eq!(
-        peer.call(Command::REGION_READ, &[&[1, 2, 3]]),
-        Err(22),
-        "cut short"
-    );
-    let access = RegionAccess {
-        offset: 0.into(),
-        region: 0.into(),
-        count: 64.into(),
-    };
-    assert_eq!(
-        peer.call(Command::REGION_WRITE, &[access.as_bytes(), &[0; 8]]),
-        Err(22),
-        "less data than said"
-    );
-    assert_eq!(peer.map(0, 0, None), Err(22));
-    assert_eq!(peer.map(u64::MAX - 4, 64, None), Err(22));
-    peer.map(0x1000, 0x1000, None).expect("mapped");
-    assert_eq!(peer.map(0x1800, 0x1000, None), Err(17), "overlaps");
-    let unmap = DmaUnmap {
-        argsz: 24.into(),
-        flags: 0.into(),
-        address: 0x1000.into(),
-        size: 8.into(),
-    };
-    assert_eq!(
-        peer.call(Command::DMA_UNMAP, &[unmap.as_bytes()]),
-        Err(22),
-        "cuts a window in two"
-    );
-    peer.write(0, 0, &[5]).expect("the stream is still in step");
-    assert_eq!(peer.read(0, 0, 1), Ok(vec![5]));
-}
-
-#[test]
-fn interrupt_requests_outside_the_device_are_refused() {
-    let bench = Bench::start("irqs");
-    let mut peer = bench.negotiated();
-    for (index, start, count) in [(9, 0, 1), (2, 4, 1), (2, u32::MAX, 2), (1, 0, 1)] {
-        let request = SetIrqs {
-            argsz: 20.into(),
-            flags: (SetIrqs::DATA_EVENTFD | SetIrqs::ACTION_TRIGGER).into(),
-            index: index.into(),
-            start: start.into(),
-            count: count.into(),
-        };
-        assert_eq!(
-            peer.call(Command::DEVICE_SET_IRQS, &[request.as_bytes()]),
-            Err(22)
-        );
-    }
-}
-
-#[test]
 fn a_message_may_arrive_byte_by_byte() {
     let bench = Bench::start("pieces");
     let mut peer = bench.negotiated();
@@ -485,38 +164,6 @@ fn versions_are_taken_with_and_without_text_and_refused_when_wrong() {
 }
 
 #[test]
-fn sizes_that_cannot_be_close_the_connection_only() {
-    let bench = Bench::start("sizes");
-    for size in [0u32, 15, u32::MAX, 3 << 20] {
-        let mut peer = bench.connect();
-        let header = Header {
-            message_size: size.into(),
-            ..Header::default()
-        };
-        peer.stream.write_all(header.as_bytes()).expect("sends");
-        assert!(peer.receive().is_none(), "closed");
-    }
-    bench
-        .negotiated()
-        .write(0, 0, &[1])
-        .expect("the next peer is served");
-}
-
-#[test]
-fn too_many_descriptors_close_the_connection_only() {
-    let bench = Bench::start("descriptors");
-    let mut peer = bench.negotiated();
-    let file = memory_file(0x1000);
-    let many = vec![&file; 100];
-    peer.send_with(Command::DMA_MAP, &[&[0; 32]], &many);
-    assert!(peer.receive().is_none(), "closed");
-    bench
-        .negotiated()
-        .write(0, 0, &[1])
-        .expect("the next peer is served");
-}
-
-#[test]
 fn a_peer_that_leaves_takes_its_memory_along_and_resets_the_device() {
     let bench = Bench::start("leaves");
     let mut peer = bench.negotiated();
@@ -535,61 +182,6 @@ fn a_peer_that_leaves_takes_its_memory_along_and_resets_the_device() {
 }
 
 #[test]
-fn a_memory_file_that_shrinks_is_an_error_for_one_access() {
-    let bench = Bench::start("shrinks");
-    let mut peer = bench.negotiated();
-    let guest = memory_file(0x2000);
-    peer.map(0, 0x2000, Some(&guest)).expect("mapped");
-    rustix::fs::ftruncate(&guest, 0x1000).expect("shrinks");
-    assert_eq!(peer.write(0, OFFSET_COPY, &0x1800u64.to_le_bytes()), Err(5));
-    peer.write(0, OFFSET_COPY, &0x800u64.to_le_bytes())
-        .expect("what is left still works");
-}
-
-#[test]
-fn random_bytes_never_stop_the_server() {
-    let bench = Bench::start("random");
-    let mut state = 0x9e37_79b9_7f4a_7c15u64;
-    let mut random = move || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state
-    };
-    for round in 0..400 {
-        let mut peer = if round % 2 == 0 {
-            bench.connect()
-        } else {
-            bench.negotiated()
-        };
-        for _ in 0..8 {
-            let length = (random() % 64) as usize;
-            let body: Vec<u8> = (0..length)
-                .map(|_| {
-                    if random() % 3 == 0 {
-                        random() as u8
-                    } else {
-                        (random() % 4) as u8
-                    }
-                })
-                .collect();
-            let bytes = peer.message(
-                Command((random() % 17) as u16),
-                (random() % 64) as u32,
-                &[&body],
-            );
-            if peer.stream.write_all(&bytes).is_err() {
-                break;
-            }
-        }
-    }
-    bench
-        .negotiated()
-        .write(0, 0, &[1])
-        .expect("the server still serves");
-}
-
-#[test]
 fn a_path_that_is_no_socket_or_in_use_is_refused() {
     let bench = Bench::start("in-use");
     assert!(Server::bind(&bench.path).is_err());
@@ -601,81 +193,124 @@ fn a_path_that_is_no_socket_or_in_use_is_refused() {
 }
 
 #[test]
-fn a_peer_that_never_reads_is_given_up() {
-    let bench = Bench::start("deaf");
+fn several_messages_may_arrive_at_once_each_with_its_descriptors() {
+    let bench = Bench::start("together");
     let mut peer = bench.negotiated();
     let access = RegionAccess {
-        offset: 0.into(),
+        offset: 0x20.into(),
         region: 0.into(),
-        count: (REGION_SIZE as u32).into(),
+        count: 1.into(),
     };
-    peer.stream
-        .set_write_timeout(Some(Duration::from_secs(20)))
-        .expect("a time-out");
-    let closed = (0..100_000).any(|_| {
-        let bytes = peer.message(Command::REGION_READ, 0, &[access.as_bytes()]);
-        peer.stream.write_all(&bytes).is_err()
-    });
-    assert!(closed, "the server takes requests without end");
-    bench
-        .negotiated()
-        .write(0, 0, &[1])
-        .expect("the next peer is served");
-}
-
-#[test]
-fn half_a_message_does_not_keep_the_server_from_stopping() {
-    let bench = Bench::start("half");
-    let mut peer = bench.negotiated();
-    let bytes = peer.message(Command::REGION_READ, 0, &[&[0; 16]]);
-    peer.stream.write_all(&bytes[..21]).expect("sends");
-    std::thread::sleep(Duration::from_millis(50));
-    drop(bench);
-    assert!(peer.receive().is_none());
-}
-
-#[test]
-fn descriptors_that_are_no_memory_are_errors_of_single_accesses() {
-    let bench = Bench::start("no-memory");
-    let mut peer = bench.negotiated();
-    let (reader, writer) = rustix::pipe::pipe().expect("a pipe");
-    let directory: OwnedFd = std::fs::File::open("/").expect("a directory").into();
-    let read_only: OwnedFd = std::fs::File::open("/dev/zero").expect("zeros").into();
-    for (index, file) in (0u64..).zip([&reader, &writer, &directory, &read_only]) {
-        let address = 0x10_0000 * index;
-        peer.map(address, 0x1000, Some(file)).expect("mapped");
-        assert_eq!(peer.write(0, OFFSET_COPY, &address.to_le_bytes()), Err(5));
-    }
-    peer.write(0, 0, &[1]).expect("the peer is still served");
-}
-
-#[test]
-fn windows_come_and_go_while_the_device_uses_them() {
-    let bench = Bench::start("churn");
-    let mut peer = bench.negotiated();
-    let guest = memory_file(0x4000);
-    for round in 0..200u64 {
-        let address = 0x1000 * (round % 7);
-        peer.map(address, 0x1000, Some(&guest)).expect("mapped");
-        assert_eq!(
-            peer.map(address + 0x800, 0x1000, Some(&guest)),
-            Err(17),
-            "overlap"
-        );
-        peer.write(0, OFFSET_COPY, &address.to_le_bytes())
-            .expect("mapped");
-        let request = DmaUnmap {
-            argsz: 24.into(),
-            flags: 0.into(),
+    let (first, second) = (memory_file(0x1000), memory_file(0x1000));
+    rustix::io::pwrite(&first, &[1; 4], 0).expect("guest memory");
+    rustix::io::pwrite(&second, &[2; 4], 0).expect("guest memory");
+    // The server does not read while it waits for the answer to its DMA request, so that all of this is there at once.
+    peer.map(0x9000, 0x1000, None).expect("mapped");
+    let copy = RegionAccess {
+        offset: OFFSET_COPY.into(),
+        region: 0.into(),
+        count: 8.into(),
+    };
+    let held = peer.message(
+        Command::REGION_WRITE,
+        0,
+        &[copy.as_bytes(), &0x9000u64.to_le_bytes()],
+    );
+    peer.stream.write_all(&held).expect("sends");
+    let (request, _) = peer.receive().expect("a DMA request");
+    let writes: Vec<u8> = (0..100)
+        .flat_map(|value| peer.message(Command::REGION_WRITE, 0x10, &[access.as_bytes(), &[value]]))
+        .collect();
+    peer.stream.write_all(&writes).expect("sends");
+    for (address, file) in [(0x1000u64, &first), (0x2000, &second)] {
+        let map = DmaMap {
+            argsz: 32.into(),
+            flags: 3.into(),
+            offset: 0.into(),
             address: address.into(),
             size: 0x1000.into(),
         };
-        peer.call(Command::DMA_UNMAP, &[request.as_bytes()])
-            .expect("unmapped");
-        assert_eq!(
-            peer.write(0, OFFSET_COPY, &address.to_le_bytes()),
-            Err(5),
-            "what is unmapped is out of reach"
-        );
+        peer.send_with(Command::DMA_MAP, &[map.as_bytes()], &[file]);
     }
+    let refusal = Header {
+        message_size: (Header::SIZE as u32).into(),
+        flags: (Header::REPLY | Header::ERROR).into(),
+        error: 5.into(),
+        ..request
+    };
+    peer.stream.write_all(refusal.as_bytes()).expect("answers");
+    let (held, _) = peer.receive().expect("an answer");
+    assert_eq!(held.error.get(), 5, "the device could not reach memory");
+    for _ in 0..2 {
+        let (mapped, _) = peer.receive().expect("an answer");
+        assert_eq!((mapped.command.get(), mapped.error.get()), (2, 0));
+    }
+    assert_eq!(peer.read(0, 0x20, 1), Ok(vec![99]), "in order, none lost");
+    for (address, file, inverted) in [(0x1000u64, &first, !1u8), (0x2000, &second, !2)] {
+        peer.write(0, OFFSET_COPY, &address.to_le_bytes())
+            .expect("DMA");
+        let mut value = [0; 4];
+        rustix::io::pread(file, &mut value, 0).expect("guest memory");
+        assert_eq!(value, [inverted; 4], "each window has its own file");
+    }
+}
+
+#[test]
+fn writes_without_reply_are_done_before_a_later_read() {
+    for (name, busy_poll) in [("posted", 0), ("posted-busy", 200)] {
+        let bench = Bench::with_busy_poll(name, Duration::from_micros(busy_poll));
+        let mut peer = bench.negotiated();
+        for value in 0..5000u32 {
+            let access = RegionAccess {
+                offset: u64::from(value % 256 * 4).into(),
+                region: 0.into(),
+                count: 4.into(),
+            };
+            let bytes = peer.message(
+                Command::REGION_WRITE,
+                Header::NO_REPLY,
+                &[access.as_bytes(), &value.to_le_bytes()],
+            );
+            peer.stream.write_all(&bytes).expect("sends");
+        }
+        for value in 5000 - 256..5000u32 {
+            let at = u64::from(value % 256 * 4);
+            assert_eq!(peer.read(0, at, 4), Ok(value.to_le_bytes().to_vec()));
+        }
+    }
+}
+
+#[test]
+fn one_message_may_carry_many_writes() {
+    let bench = Bench::start("multi");
+    let mut peer = bench.negotiated();
+    let write = |offset: u64, count: u32| SmallWrite {
+        offset: offset.into(),
+        region: 0.into(),
+        count: count.into(),
+        data: [offset as u8; 8],
+    };
+    let writes: Vec<u8> = (0..200)
+        .flat_map(|at| write(8 * at, 8).as_bytes().to_vec())
+        .collect();
+    let answer = peer.call(
+        Command::REGION_WRITE_MULTI,
+        &[&200u64.to_le_bytes(), &writes],
+    );
+    assert_eq!(answer, Ok(200u64.to_le_bytes().to_vec()));
+    assert_eq!(peer.read(0, 8 * 199, 8), Ok(vec![(8 * 199) as u8; 8]));
+    for (count, body, why) in [
+        (1 << 40, &writes[..], "more than can be"),
+        (201, &writes[..], "more than there are"),
+        (1, write(REGION_SIZE - 4, 8).as_bytes(), "past the end"),
+        (1, write(0, 9).as_bytes(), "more than eight bytes"),
+        (1, &writes[..20], "cut short"),
+    ] {
+        let answer = peer.call(
+            Command::REGION_WRITE_MULTI,
+            &[&u64::to_le_bytes(count), body],
+        );
+        assert_eq!(answer, Err(22), "{why}");
+    }
+    peer.write(0, 0, &[1]).expect("still in step");
 }

@@ -41,7 +41,9 @@ pub(crate) fn run(args: &ServeArgs) -> Result<ExitCode> {
         .sockets
         .iter()
         .map(|path| {
-            Server::bind(path).with_context(|| format!("cannot listen at {}", path.display()))
+            Server::bind(path)
+                .map(|server| server.with_busy_poll(args.busy_poll()))
+                .with_context(|| format!("cannot listen at {}", path.display()))
         })
         .collect::<Result<Vec<_>>>()?;
     let peers = servers
