@@ -126,7 +126,7 @@ pub enum Aggregation {
 
 const REGULAR: u8 = 1;
 const SLOW_PATH: u8 = 2;
-const AGGREGATION_START: u8 = 3;
+pub(crate) const AGGREGATION_START: u8 = 3;
 const AGGREGATION_CONTINUE: u8 = 4;
 const AGGREGATION_END: u8 = 5;
 
@@ -205,17 +205,52 @@ pub(crate) const fn segment_length(
     }
 }
 
-/// The frame, when the completion is the common one: one buffer, all of it there, all numbers in range.
-#[inline]
-pub(crate) fn parse_common(words: &[u64; 3], buffer_bytes: u16) -> Option<Frame> {
-    let frame = Frame::of(*words);
-    let end = u32::from(frame.placement_offset) + u32::from(frame.length);
-    let common = (words[0] as u8 == REGULAR)
-        & (frame.buffers == 1)
-        & (frame.first_length == frame.length)
-        & (frame.length >= MIN_FRAME_BYTES)
-        & (end <= u32::from(buffer_bytes));
-    common.then_some(frame)
+/// What a frame in one buffer needs of its completion.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Head {
+    /// Quadword 0.
+    pub(crate) first: u64,
+    /// Quadword 1.
+    pub(crate) second: u64,
+    /// Byte 16.
+    pub(crate) buffers: u8,
+}
+
+/// Which completions are common: what they are compared with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Common {
+    /// Placement offset, shifted to where it is in the upper half of quadword 1.
+    offset: u32,
+    /// Longest frame behind that offset, less the shortest.
+    span: u32,
+}
+
+impl Common {
+    /// Frames behind a placement offset, given the bytes that the device may write into a buffer.
+    ///
+    /// The device puts all frames of a vport behind the same offset, so that the others may take the long way.
+    pub(crate) const fn behind(offset: u8, buffer_bytes: u16) -> Self {
+        Self {
+            offset: (offset as u32) << 16,
+            span: buffer_bytes.saturating_sub(offset as u16 + MIN_FRAME_BYTES) as u32,
+        }
+    }
+
+    /// The frame's length, when the completion is common: one buffer, all of it there, the usual
+    /// offset, all numbers in range.
+    #[inline]
+    pub(crate) fn length_of(self, head: Head) -> Option<u32> {
+        let length = head.first as u32 >> 16;
+        let place = (head.second >> 32) as u32;
+        // The tunnel flags are above.
+        let first_length = place.wrapping_sub(self.offset) & 0x00ff_ffff;
+        let above = length.wrapping_sub(MIN_FRAME_BYTES.into());
+        let common = head.first as u8 == REGULAR
+            && head.buffers == 1
+            && first_length == length
+            && above <= self.span;
+        common.then_some(length)
+    }
 }
 
 /// Takes a completion apart, given as four quadwords, and checks it against the bytes that the device may write into a
@@ -237,21 +272,10 @@ pub(crate) fn parse_common(words: &[u64; 3], buffer_bytes: u16) -> Option<Frame>
 /// assert_eq!(parse(words, 65), placement);
 /// assert_eq!(parse([0; 4], 2048), Completion::UnknownType(0));
 /// ```
-#[inline]
 pub fn parse(words: [u64; 4], buffer_bytes: u16) -> Completion {
-    let [first, second, third, _] = words;
-    match parse_common(&[first, second, third], buffer_bytes) {
-        Some(frame) => Completion::Frame(frame),
-        None => parse_uncommon(&words, buffer_bytes),
-    }
-}
-
-#[cold]
-#[inline(never)]
-pub(crate) fn parse_uncommon(words: &[u64; 4], buffer_bytes: u16) -> Completion {
-    match byte(words, 0) {
+    match words[0] as u8 {
         REGULAR => {
-            let [first, second, third, _] = *words;
+            let [first, second, third, _] = words;
             let frame = Frame::of([first, second, third]);
             let buffers = frame.buffers;
             if buffers == 0 || buffers > MAX_SEGMENTS || buffer_bytes == 0 {
@@ -263,29 +287,29 @@ pub(crate) fn parse_uncommon(words: &[u64; 4], buffer_bytes: u16) -> Completion 
             }
         }
         SLOW_PATH => Completion::SlowPath(SlowPathCompletion {
-            command: byte(words, 1),
-            error: byte(words, 2) != 0,
-            echo: half(words, 28),
+            command: byte(&words, 1),
+            error: byte(&words, 2) != 0,
+            echo: half(&words, 28),
         }),
         AGGREGATION_START => Completion::Aggregation(Aggregation::Start {
-            index: byte(words, 16),
-            segment_length: half(words, 2),
-            first_length: half(words, 12),
-            placement_offset: byte(words, 14),
-            header_length: byte(words, 17),
-            further: core::array::from_fn(|n| half(words, 18 + 2 * n)),
+            index: byte(&words, 16),
+            segment_length: half(&words, 2),
+            first_length: half(&words, 12),
+            placement_offset: byte(&words, 14),
+            header_length: byte(&words, 17),
+            further: core::array::from_fn(|n| half(&words, 18 + 2 * n)),
         }),
         AGGREGATION_CONTINUE => Completion::Aggregation(Aggregation::Continue {
-            index: byte(words, 1),
-            further: core::array::from_fn(|n| half(words, 2 + 2 * n)),
+            index: byte(&words, 1),
+            further: core::array::from_fn(|n| half(&words, 2 + 2 * n)),
         }),
         AGGREGATION_END => Completion::Aggregation(Aggregation::End {
-            index: byte(words, 1),
-            total_length: half(words, 2),
-            buffers: byte(words, 4),
-            reason: byte(words, 5),
-            segments: half(words, 6),
-            further: core::array::from_fn(|n| half(words, 12 + 2 * n)),
+            index: byte(&words, 1),
+            total_length: half(&words, 2),
+            buffers: byte(&words, 4),
+            reason: byte(&words, 5),
+            segments: half(&words, 6),
+            further: core::array::from_fn(|n| half(&words, 12 + 2 * n)),
         }),
         other => Completion::UnknownType(other),
     }

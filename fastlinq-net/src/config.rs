@@ -44,6 +44,9 @@ pub struct QueueConfig {
     pub mtu: u16,
     /// Interrupt coalescing.
     pub coalescing: Coalescing,
+    /// Whether the device may make one frame of several (TPA, LRO); the vport has to be set up for it, too. Completions of
+    /// aggregations are faults otherwise. Default `false`.
+    pub aggregation: bool,
 }
 
 impl Default for QueueConfig {
@@ -56,6 +59,7 @@ impl Default for QueueConfig {
             headroom: 64,
             mtu: 1500,
             coalescing: Coalescing::default(),
+            aggregation: false,
         }
     }
 }

@@ -22,6 +22,10 @@ pub struct ReceiveCounters {
     pub bytes: u64,
     /// Frames among them that took more than one buffer.
     pub scattered: u64,
+    /// Frames among them that the device made of several.
+    pub aggregated: u64,
+    /// Completions of aggregations that contradict themselves or those before them; their buffers were recycled.
+    pub bad_aggregations: u64,
     /// Completions of frames shorter than an Ethernet header; their buffers were recycled.
     pub too_short: u64,
     /// Completions whose first part is empty or longer than the frame; their buffers were recycled.
@@ -43,7 +47,11 @@ pub struct ReceiveCounters {
 impl ReceiveCounters {
     /// Completions whose frame was thrown away because it could not be what they said.
     pub const fn errors(&self) -> u64 {
-        self.too_short + self.bad_first_length + self.bad_placement + self.bad_segments
+        self.too_short
+            + self.bad_first_length
+            + self.bad_placement
+            + self.bad_segments
+            + self.bad_aggregations
     }
 
     pub(crate) fn count(&mut self, error: FrameError) {
@@ -69,6 +77,8 @@ pub struct TransmitCounters {
     pub descriptors: u64,
     /// Descriptors that the device has completed.
     pub completed: u64,
+    /// Packets shorter than 60 bytes that were filled up with zeros.
+    pub padded: u64,
     /// Packets refused because they break a rule of the chip.
     pub refused: u64,
     /// Times that the ring had no room for a packet.

@@ -5,9 +5,11 @@ use core::fmt;
 use crate::counters::Counters;
 use crate::device::QueueDevice;
 use crate::fault::Fault;
-use crate::frame::{Placement, RxFrame, Segments, copy};
+use crate::frame::{RxFrame, Segments, copy, first_range};
 use crate::memory::{Owner, RingMemory, Shared};
+use crate::offload::Offload;
 use crate::packet::{BufferNumber, RxPacket, Segment, TxPacket};
+use crate::pieces::TxFrame;
 use crate::receive::ReceiveRing;
 use crate::rule::{MAX_TX_SEGMENTS, TxRule};
 use crate::transmit::{TransmitError, TransmitRing};
@@ -20,6 +22,8 @@ pub struct Usage {
     pub free: usize,
     /// With the device, to receive into.
     pub receiving: usize,
+    /// With the device, in aggregations that it has not ended.
+    pub aggregating: usize,
     /// With the device, to be sent.
     pub transmitting: usize,
     /// With the program.
@@ -33,7 +37,12 @@ pub struct Usage {
 impl Usage {
     /// Buffers that nobody has; always 0 unless this crate has an error.
     pub const fn missing(&self) -> usize {
-        let known = self.free + self.receiving + self.transmitting + self.owned + self.lent;
+        let known = self.free
+            + self.receiving
+            + self.aggregating
+            + self.transmitting
+            + self.owned
+            + self.lent;
         self.total.abs_diff(known)
     }
 }
@@ -62,21 +71,15 @@ impl fmt::Display for SendError {
 
 impl core::error::Error for SendError {}
 
+#[repr(align(64))]
 pub(crate) struct Engine<'m, D: QueueDevice> {
-    pub(crate) receive: ReceiveRing<'m>,
-    pub(crate) transmit: TransmitRing<'m>,
+    pub(crate) receive: ReceiveRing,
+    pub(crate) transmit: TransmitRing,
     pub(crate) rings: RingMemory<D::Region>,
     pub(crate) owner: Owner<'m>,
 }
 
 impl<D: QueueDevice> Engine<'_, D> {
-    pub(crate) fn placement(&self) -> Placement {
-        Placement {
-            buffer_bytes: self.receive.buffer_bytes(),
-            headroom: self.receive.headroom(),
-        }
-    }
-
     #[inline]
     pub(crate) fn receive(
         &mut self,
@@ -86,15 +89,22 @@ impl<D: QueueDevice> Engine<'_, D> {
     ) -> Result<usize, Fault> {
         let taken = self
             .receive
-            .poll(&self.rings, &mut self.owner, shared, device, out)?;
-        if self.receive.wants_refill() {
+            .poll(&self.rings, &mut self.owner, shared, device, out);
+        if taken == 0 {
+            // Frames before a fault are given first.
+            if let Some(fault) = self.receive.fault {
+                return Err(fault);
+            }
+        }
+        if self.receive.wants_refill(&self.owner) {
             self.refill(shared, device);
         }
         Ok(taken)
     }
 
+    #[inline(never)]
     pub(crate) fn refill(&mut self, shared: &Shared<'_, D::Region>, device: &D) {
-        let wanted = usize::from(self.receive.wanted());
+        let wanted = usize::from(self.receive.wanted(&self.owner));
         if wanted > self.owner.free() {
             self.gather_free(shared, device, wanted);
         }
@@ -119,15 +129,8 @@ impl<D: QueueDevice> Engine<'_, D> {
         device: &D,
         packets: &[P],
     ) -> Result<usize, TransmitError> {
-        let placement = (self.receive.buffer_bytes(), self.receive.headroom());
-        self.transmit.transmit(
-            &mut self.rings,
-            &mut self.owner,
-            shared,
-            device,
-            placement,
-            packets,
-        )
+        self.transmit
+            .transmit(&mut self.rings, &mut self.owner, shared, device, packets)
     }
 
     pub(crate) fn transmit_gather<F: AsRef<[Segment]>>(
@@ -136,6 +139,18 @@ impl<D: QueueDevice> Engine<'_, D> {
         device: &D,
         frames: &[F],
     ) -> Result<usize, TransmitError> {
+        let frames = frames.iter().map(|frame| (frame.as_ref(), Offload::NONE));
+        self.transmit
+            .gather(&mut self.rings, &mut self.owner, shared, device, frames)
+    }
+
+    pub(crate) fn transmit_frames(
+        &mut self,
+        shared: &Shared<'_, D::Region>,
+        device: &D,
+        frames: &[TxFrame<'_>],
+    ) -> Result<usize, TransmitError> {
+        let frames = frames.iter().map(|frame| (frame.segments, frame.offload));
         self.transmit
             .gather(&mut self.rings, &mut self.owner, shared, device, frames)
     }
@@ -184,10 +199,14 @@ impl<D: QueueDevice> Engine<'_, D> {
         };
         if result.is_err() {
             for segment in segments {
-                self.owner.release(shared, segment.buffer.0, 1);
+                self.owner.release_one(segment.buffer.0);
             }
         }
         result
+    }
+
+    pub(crate) fn ring_again(&mut self, device: &D) {
+        self.transmit.ring_again(&self.owner, device);
     }
 
     pub(crate) fn reap(&mut self, device: &D) -> Result<u16, Fault> {
@@ -202,28 +221,20 @@ impl<D: QueueDevice> Engine<'_, D> {
         if self.owner.free() == 0 {
             self.gather_free(shared, device, 1);
         }
-        let number = self.owner.pop()?;
-        self.owner.receive(number).then_some(BufferNumber(number))
+        self.owner.take_free().map(BufferNumber)
     }
 
     #[inline]
     pub(crate) fn release(&mut self, shared: &Shared<'_, D::Region>, packet: &RxPacket) -> bool {
-        if packet.segments == 1 {
-            let owned = self.owner.claim(packet.buffer);
-            if owned {
-                self.owner.push(packet.buffer);
-            }
-            return owned;
+        if packet.segments() == 1 {
+            return self.owner.release_one(packet.number());
         }
-        self.owner.release(shared, packet.buffer, packet.segments)
+        let (first, segments) = (packet.number(), packet.segments());
+        self.owner.release(shared, first, segments)
     }
 
-    pub(crate) fn release_buffer(
-        &mut self,
-        shared: &Shared<'_, D::Region>,
-        buffer: BufferNumber,
-    ) -> bool {
-        self.owner.release(shared, buffer.0, 1)
+    pub(crate) fn release_buffer(&mut self, buffer: BufferNumber) -> bool {
+        self.owner.release_one(buffer.0)
     }
 
     pub(crate) fn segments<'a>(
@@ -231,7 +242,7 @@ impl<D: QueueDevice> Engine<'_, D> {
         shared: &'a Shared<'_, D::Region>,
         packet: &RxPacket,
     ) -> Segments<'a, D::Region> {
-        Segments::new(&self.owner, shared, self.placement(), packet)
+        Segments::new(&self.owner, shared, self.receive.headroom(), packet)
     }
 
     pub(crate) fn copy_to(
@@ -248,8 +259,8 @@ impl<D: QueueDevice> Engine<'_, D> {
         shared: &'a Shared<'_, D::Region>,
         packet: &RxPacket,
     ) -> Option<&'a mut [u8]> {
-        let range = self.placement().range(packet, 0);
-        self.owner.bytes_mut(shared, packet.buffer)?.get_mut(range)
+        let bytes = self.owner.bytes_mut(shared, packet.number())?;
+        bytes.get_mut(first_range(packet))
     }
 
     pub(crate) fn lend<'q>(
@@ -257,8 +268,10 @@ impl<D: QueueDevice> Engine<'_, D> {
         shared: &'q Shared<'_, D::Region>,
         packet: RxPacket,
     ) -> Option<RxFrame<'q, D::Region>> {
-        let lease = self.owner.lend(shared, packet.buffer, packet.segments)?;
-        Some(RxFrame::new(lease, packet, self.placement()))
+        let lease = self
+            .owner
+            .lend(shared, packet.number(), packet.segments())?;
+        Some(RxFrame::new(lease, packet, self.receive.headroom()))
     }
 
     pub(crate) fn reclaim<'q>(
@@ -266,28 +279,30 @@ impl<D: QueueDevice> Engine<'_, D> {
         shared: &Shared<'_, D::Region>,
         frame: RxFrame<'q, D::Region>,
     ) -> Result<RxPacket, RxFrame<'q, D::Region>> {
-        let (lease, packet, placement) = frame.into_lease();
+        let (lease, packet, headroom) = frame.into_lease();
         match self.owner.reclaim(shared, lease) {
             Ok(()) => Ok(packet),
-            Err(lease) => Err(RxFrame::new(lease, packet, placement)),
+            Err(lease) => Err(RxFrame::new(lease, packet, headroom)),
         }
     }
 
     pub(crate) fn counters(&self) -> Counters {
         Counters {
             receive: self.receive.counters,
-            transmit: self.transmit.counters,
+            transmit: self.transmit.counters(&self.owner),
         }
     }
 
     pub(crate) fn usage(&mut self, shared: &Shared<'_, D::Region>) -> Usage {
         self.owner.collect(shared);
+        let (owned, lent, aggregating) = self.owner.count_states();
         Usage {
             free: self.owner.free(),
-            receiving: usize::from(self.receive.with_device()),
-            transmitting: self.transmit.buffers_in_flight(),
-            owned: self.owner.count_owned(),
-            lent: self.owner.count_lent(),
+            receiving: usize::from(self.owner.receiving()),
+            aggregating,
+            transmitting: self.owner.transmitting(),
+            owned,
+            lent,
             total: shared.count() as usize,
         }
     }

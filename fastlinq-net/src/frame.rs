@@ -2,39 +2,26 @@
 
 use core::ops::{Deref, DerefMut, Range};
 
-use crate::completion::segment_length;
 use crate::memory::{Lease, Owner, Shared};
 use crate::packet::RxPacket;
 
-/// Where frames lie in the buffers of a queue pair.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Placement {
-    pub(crate) buffer_bytes: u16,
-    pub(crate) headroom: u16,
+/// Bytes of a frame's first buffer that are the frame's.
+pub(crate) fn first_range(packet: &RxPacket) -> Range<usize> {
+    let start = packet.offset();
+    start..start + usize::from(packet.first_length())
 }
 
-impl Placement {
-    /// Bytes of a buffer that hold segment `segment` of a frame.
-    pub(crate) fn range(self, packet: &RxPacket, segment: u8) -> Range<usize> {
-        let start = match segment {
-            0 => usize::from(packet.offset),
-            _ => usize::from(self.headroom),
-        };
-        let length = segment_length(
-            packet.length,
-            packet.first_length,
-            segment,
-            self.buffer_bytes,
-        );
-        start..start + usize::from(length)
-    }
+/// Bytes of a further buffer that are the frame's.
+pub(crate) fn further_range(headroom: u16, length: u16) -> Range<usize> {
+    let start = usize::from(headroom);
+    start..start + usize::from(length)
 }
 
 /// The bytes of a received frame, buffer by buffer.
 pub struct Segments<'a, R> {
     owner: &'a Owner<'a>,
     shared: &'a Shared<'a, R>,
-    placement: Placement,
+    headroom: u16,
     packet: RxPacket,
     number: u32,
     segment: u8,
@@ -44,15 +31,15 @@ impl<'a, R> Segments<'a, R> {
     pub(crate) fn new(
         owner: &'a Owner<'_>,
         shared: &'a Shared<'_, R>,
-        placement: Placement,
+        headroom: u16,
         packet: &RxPacket,
     ) -> Self {
         Self {
             owner,
             shared,
-            placement,
+            headroom,
             packet: *packet,
-            number: packet.buffer,
+            number: packet.number(),
             segment: 0,
         }
     }
@@ -62,10 +49,13 @@ impl<'a, R> Iterator for Segments<'a, R> {
     type Item = &'a [u8];
 
     fn next(&mut self) -> Option<&'a [u8]> {
-        if self.segment >= self.packet.segments {
+        if self.segment >= self.packet.segments() {
             return None;
         }
-        let range = self.placement.range(&self.packet, self.segment);
+        let range = match self.segment {
+            0 => first_range(&self.packet),
+            _ => further_range(self.headroom, self.shared.length(self.number)),
+        };
         let bytes = self.owner.bytes(self.shared, self.number)?.get(range);
         self.number = self.shared.next(self.number);
         self.segment += 1;
@@ -80,20 +70,20 @@ impl<'a, R> Iterator for Segments<'a, R> {
 pub struct RxFrame<'q, R> {
     lease: Lease<'q, R>,
     packet: RxPacket,
-    placement: Placement,
+    headroom: u16,
 }
 
 impl<'q, R> RxFrame<'q, R> {
-    pub(crate) fn new(lease: Lease<'q, R>, packet: RxPacket, placement: Placement) -> Self {
+    pub(crate) fn new(lease: Lease<'q, R>, packet: RxPacket, headroom: u16) -> Self {
         Self {
             lease,
             packet,
-            placement,
+            headroom,
         }
     }
 
-    pub(crate) fn into_lease(self) -> (Lease<'q, R>, RxPacket, Placement) {
-        (self.lease, self.packet, self.placement)
+    pub(crate) fn into_lease(self) -> (Lease<'q, R>, RxPacket, u16) {
+        (self.lease, self.packet, self.headroom)
     }
 
     /// What the device said about the frame.
@@ -103,9 +93,12 @@ impl<'q, R> RxFrame<'q, R> {
 
     /// The frame's bytes, buffer by buffer.
     pub fn segments(&self) -> impl Iterator<Item = &[u8]> {
-        (0..self.packet.segments).filter_map(|segment| {
-            let range = self.placement.range(&self.packet, segment);
-            self.lease.bytes(segment)?.get(range)
+        let buffers = self.lease.buffers().enumerate();
+        buffers.filter_map(|(position, (bytes, length))| {
+            bytes.get(match position {
+                0 => first_range(&self.packet),
+                _ => further_range(self.headroom, length),
+            })
         })
     }
 
@@ -119,19 +112,15 @@ impl<R> Deref for RxFrame<'_, R> {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        let range = self.placement.range(&self.packet, 0);
-        self.lease
-            .bytes(0)
-            .and_then(|bytes| bytes.get(range))
-            .unwrap_or(&[])
+        self.segments().next().unwrap_or(&[])
     }
 }
 
 impl<R> DerefMut for RxFrame<'_, R> {
     fn deref_mut(&mut self) -> &mut [u8] {
-        let range = self.placement.range(&self.packet, 0);
-        self.lease
-            .bytes_mut(0)
+        let range = first_range(&self.packet);
+        let bytes = self.lease.first_mut();
+        bytes
             .and_then(|bytes| bytes.get_mut(range))
             .unwrap_or(&mut [])
     }

@@ -14,6 +14,7 @@
 #[cfg(test)]
 extern crate std;
 
+mod aggregate;
 pub mod completion;
 mod config;
 mod counters;
@@ -21,11 +22,14 @@ mod device;
 mod engine;
 mod fault;
 mod frame;
+mod kind;
 mod log;
 mod memory;
 pub mod middleware;
+mod offload;
 mod open;
 mod packet;
+mod pieces;
 mod queue;
 mod receive;
 mod ring;
@@ -40,10 +44,21 @@ pub use device::QueueDevice;
 pub use engine::{SendError, Usage};
 pub use fault::Fault;
 pub use frame::{RxFrame, Segments};
+pub use kind::{Network, PacketKind, Transport, TunnelKind};
+pub use offload::{
+    Checksums, Ipv6Extensions, MAX_SEGMENT_HEADER_BYTES, MAX_SEGMENT_PAYLOAD, Offload,
+    Segmentation, Tunnel,
+};
 pub use open::{AdapterQueue, OpenError};
-pub use packet::{BufferNumber, Checksum, HashedOver, RssHash, RxPacket, Segment, TxPacket};
+pub use packet::{
+    Aggregate, BufferNumber, Checksum, HashedOver, RssHash, RxPacket, Segment, TxPacket,
+};
+pub use pieces::TxFrame;
 pub use queue::{NotStopped, PreparedQueue, QueuePair, Worker};
 pub use ring::Ring;
-pub use rule::{MAX_TX_BYTES, MAX_TX_SEGMENTS, MIN_TX_BYTES, TxRule};
-pub use storage::{QueueStorage, Storage};
+pub use rule::{
+    MAX_SEGMENTED_BYTES, MAX_SEGMENTED_DESCRIPTORS, MAX_TX_BYTES, MAX_TX_SEGMENTS, MIN_TX_BYTES,
+    TxRule,
+};
+pub use storage::{BufferLink, QueueStorage, Storage};
 pub use transmit::TransmitError;

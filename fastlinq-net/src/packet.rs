@@ -1,9 +1,13 @@
 //! Received frames and frames to send, as small records by value.
 
+use core::fmt;
+
 use fastlinq_pac::hsi::flags::{ParsingAndErrorFlags, TunnelParsingFlags};
 
-use crate::completion::Frame;
+use crate::completion::{AGGREGATION_START, Head};
+use crate::kind::PacketKind;
 use crate::memory::NO_BUFFER;
+use crate::offload::Offload;
 
 /// Number of a packet buffer of a queue pair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -19,94 +23,177 @@ impl BufferNumber {
 
 /// A received frame: where it is, and what the device said about it.
 ///
-/// A plain record; copying it copies no data. Its buffers belong to the program until the frame is transmitted, released or
-/// lent. A record that is used after that is recognised and refused, so nothing else has to keep track of them.
+/// A plain record of 24 bytes; copying it copies no data. Its buffers belong to the program until the frame is
+/// transmitted, released or lent. A record that is used after that is recognised and refused, so nothing else has to keep
+/// track of them.
 ///
-/// Everything but the place is decoded when asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Everything but the place is decoded when asked for: two quadwords are the device's, as its completion had them.
+#[derive(Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct RxPacket {
-    pub(crate) buffer: u32,
+    /// Dword 0 of the completion: type, hash type and traffic class, length (31:16).
+    kind: u32,
+    /// Dword 1: flags (15:0), VLAN tag (31:16).
+    flags: u32,
+    /// Dword 2.
     hash: u32,
-    pub(crate) length: u16,
-    pub(crate) first_length: u16,
-    flags: u16,
-    vlan: u16,
-    pub(crate) offset: u16,
-    pub(crate) segments: u8,
-    hash_type: u8,
-    tunnel: u8,
+    /// Dword 3: bytes in the first buffer (15:0), placement offset (23:16), tunnel flags (31:24).
+    first: u32,
+    /// Buffer number.
+    number: u32,
+    /// Buffers (7:0), bytes of headers of an aggregation (15:8), headroom (31:16).
+    shape: u32,
 }
 
 impl RxPacket {
     /// A record that stands for no frame, to make arrays of.
     pub const EMPTY: Self = Self {
-        buffer: NO_BUFFER,
-        hash: 0,
-        length: 0,
-        first_length: 0,
+        kind: 0,
         flags: 0,
-        vlan: 0,
-        offset: 0,
-        segments: 0,
-        hash_type: 0,
-        tunnel: 0,
+        hash: 0,
+        first: 0,
+        number: NO_BUFFER,
+        shape: 0,
     };
 
+    /// The shape of frames in one buffer.
     #[inline]
-    pub(crate) fn new(buffer: u32, headroom: u16, frame: &Frame) -> Self {
+    pub(crate) const fn shape_of(headroom: u16) -> u32 {
+        1 | (headroom as u32) << 16
+    }
+
+    /// A frame in one buffer.
+    #[inline]
+    pub(crate) const fn common(number: u32, shape: u32, head: Head) -> Self {
         Self {
-            buffer,
-            hash: frame.hash,
-            length: frame.length,
-            first_length: frame.first_length,
-            flags: frame.flags,
-            vlan: frame.vlan,
-            offset: headroom + u16::from(frame.placement_offset),
-            segments: frame.buffers,
-            hash_type: frame.hash_type,
-            tunnel: frame.tunnel,
+            kind: head.first as u32,
+            flags: (head.first >> 32) as u32,
+            hash: head.second as u32,
+            first: (head.second >> 32) as u32,
+            number,
+            shape,
         }
     }
 
+    /// A frame in any number of buffers.
+    pub(crate) const fn scattered(
+        number: u32,
+        headroom: u16,
+        words: [u64; 2],
+        buffers: u8,
+    ) -> Self {
+        Self {
+            kind: words[0] as u32,
+            flags: (words[0] >> 32) as u32,
+            hash: words[1] as u32,
+            first: (words[1] >> 32) as u32,
+            number,
+            shape: buffers as u32 | (headroom as u32) << 16,
+        }
+    }
+
+    /// A frame that the device made of several, given the first completion of it.
+    pub(crate) const fn aggregated(self, header: u8, length: u16, buffers: u8) -> Self {
+        Self {
+            kind: self.kind & 0xffff | (length as u32) << 16,
+            shape: self.shape & !0xffff | buffers as u32 | (header as u32) << 8,
+            ..self
+        }
+    }
+
+    #[inline]
+    pub(crate) const fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// Bytes of the frame in its first buffer.
+    #[inline]
+    pub(crate) const fn first_length(&self) -> u16 {
+        self.first as u16
+    }
+
+    #[inline]
+    const fn start(&self) -> u64 {
+        (self.shape >> 16) as u64 + (self.first >> 16) as u8 as u64
+    }
+
     /// The first (mostly the only) buffer of the frame.
+    #[inline]
     pub const fn buffer(&self) -> BufferNumber {
-        BufferNumber(self.buffer)
+        BufferNumber(self.number())
     }
 
     /// Bytes of the frame, without FCS.
+    #[inline]
     pub const fn len(&self) -> usize {
-        self.length as usize
+        (self.kind >> 16) as usize
     }
 
     /// Whether the record stands for no frame.
+    #[inline]
     pub const fn is_empty(&self) -> bool {
-        self.length == 0
+        self.len() == 0
     }
 
     /// Where in the first buffer the frame starts.
+    #[inline]
     pub const fn offset(&self) -> usize {
-        self.offset as usize
+        self.start() as usize
     }
 
-    /// Buffers that the frame is in, 1 to 5; 0 for [`EMPTY`](Self::EMPTY).
+    /// Buffers that the frame is in: 1 to 5, up to 255 for a frame that the device aggregated, 0 for
+    /// [`EMPTY`](Self::EMPTY).
+    #[inline]
     pub const fn segments(&self) -> u8 {
-        self.segments
+        self.shape as u8
+    }
+
+    /// What the device joined, when it made this frame of several (LRO); `None` for a frame as it came.
+    ///
+    /// The first buffer has the headers and the first segment's payload, every other buffer the payload of one more.
+    /// Lengths in the headers are the whole frame's; the TCP checksum is the first segment's, and was checked.
+    pub const fn aggregate(&self) -> Option<Aggregate> {
+        if self.kind as u8 != AGGREGATION_START {
+            return None;
+        }
+        let header_bytes = (self.shape >> 8) as u8;
+        Some(Aggregate {
+            header_bytes,
+            segment_payload: self.first_length().saturating_sub(header_bytes as u16),
+        })
+    }
+
+    /// Traffic class of the frame, 0 to 15.
+    pub const fn traffic_class(&self) -> u8 {
+        (self.kind >> 11) as u8 & 0xf
+    }
+
+    /// The kinds of the frame's headers, as the device parsed them.
+    pub const fn kind(&self) -> PacketKind {
+        PacketKind::of(self.flags as u16, (self.first >> 24) as u8)
+    }
+
+    /// Whether the device recognised a PTP packet and recorded the time at which it came.
+    pub const fn has_timestamp(&self) -> bool {
+        self.flags()
+            .contains(ParsingAndErrorFlags::TIMESTAMPRECORDED)
     }
 
     /// The parsing and error flags as the device gave them.
+    #[inline]
     pub const fn flags(&self) -> ParsingAndErrorFlags {
-        ParsingAndErrorFlags::from_bits_retain(self.flags)
+        ParsingAndErrorFlags::from_bits_retain(self.flags as u16)
     }
 
     /// The tunnel flags as the device gave them.
     pub const fn tunnel_flags(&self) -> TunnelParsingFlags {
-        TunnelParsingFlags::from_bits_retain(self.tunnel)
+        TunnelParsingFlags::from_bits_retain((self.first >> 24) as u8)
     }
 
     /// The RSS hash and what it is over; `None` when the device computed none.
+    #[inline]
     pub const fn hash(&self) -> Option<RssHash> {
-        let over = match self.hash_type & 7 {
+        let over = match (self.kind >> 8) as u8 & 7 {
             1 => HashedOver::Ipv4,
             2 => HashedOver::Ipv4Tcp,
             3 => HashedOver::Ipv6,
@@ -122,8 +209,9 @@ impl RxPacket {
     }
 
     /// Tag control information that the device took off the frame; `None` when it took none (or one that is all zero).
+    #[inline]
     pub const fn vlan(&self) -> Option<u16> {
-        match self.vlan {
+        match (self.flags >> 16) as u16 {
             0 => None,
             tag => Some(tag),
         }
@@ -137,16 +225,14 @@ impl RxPacket {
     /// | IP header error, or transport checksum computed and wrong; in a tunnel also the outer ones | `Bad` |
     /// | transport checksum computed, no error | `Good` |
     /// | otherwise | `Unknown` |
+    #[inline]
     pub const fn checksum(&self) -> Checksum {
         use ParsingAndErrorFlags as Flag;
         let flags = self.flags();
         let computed = flags.contains(Flag::L4CHKSMWASCALCULATED);
         let inner =
             flags.contains(Flag::IPHDRERROR) || (computed && flags.contains(Flag::L4CHKSMERROR));
-        let outer_computed = Flag::TUNNELL4CHKSMWASCALCULATED.union(Flag::TUNNELL4CHKSMERROR);
-        let outer = flags.contains(Flag::TUNNELEXIST)
-            && (flags.contains(Flag::TUNNELIPHDRERROR) || flags.contains(outer_computed));
-        if inner || outer {
+        if inner || matches!(self.outer_checksum(), Some(Checksum::Bad)) {
             Checksum::Bad
         } else if computed {
             Checksum::Good
@@ -154,12 +240,55 @@ impl RxPacket {
             Checksum::Unknown
         }
     }
+
+    /// What the device found out about the outer headers of a frame in a tunnel; `None` for one that is in none.
+    #[inline]
+    pub const fn outer_checksum(&self) -> Option<Checksum> {
+        use ParsingAndErrorFlags as Flag;
+        let flags = self.flags();
+        if !flags.contains(Flag::TUNNELEXIST) {
+            return None;
+        }
+        let computed = flags.contains(Flag::TUNNELL4CHKSMWASCALCULATED);
+        let wrong = computed && flags.contains(Flag::TUNNELL4CHKSMERROR);
+        Some(if wrong || flags.contains(Flag::TUNNELIPHDRERROR) {
+            Checksum::Bad
+        } else if computed {
+            Checksum::Good
+        } else {
+            Checksum::Unknown
+        })
+    }
+}
+
+impl fmt::Debug for RxPacket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RxPacket")
+            .field("buffer", &self.number())
+            .field("offset", &self.offset())
+            .field("len", &self.len())
+            .field("segments", &self.segments())
+            .field("flags", &self.flags())
+            .field("hash", &self.hash())
+            .field("vlan", &self.vlan())
+            .finish_non_exhaustive()
+    }
 }
 
 impl Default for RxPacket {
     fn default() -> Self {
         Self::EMPTY
     }
+}
+
+/// What the device joined into one frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Aggregate {
+    /// Bytes of the Ethernet, IP and TCP headers.
+    pub header_bytes: u8,
+    /// Bytes of payload in the first segment, which is the sender's segment size unless there is only one.
+    pub segment_payload: u16,
 }
 
 /// A hash that chose the queue of a frame.
@@ -208,23 +337,33 @@ pub enum Checksum {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct TxPacket {
-    pub(crate) buffer: u32,
-    pub(crate) length: u16,
-    pub(crate) first_length: u16,
-    pub(crate) offset: u16,
-    pub(crate) segments: u8,
+    buffer: u32,
+    offset: u64,
+    length: u16,
+    first_length: u16,
+    segments: u8,
+    offload: Offload,
 }
 
 impl TxPacket {
     /// `length` bytes from byte `offset` of a buffer.
+    #[inline]
     pub const fn new(buffer: BufferNumber, offset: u16, length: u16) -> Self {
         Self {
             buffer: buffer.0,
             length,
             first_length: length,
-            offset,
+            offset: offset as u64,
             segments: 1,
+            offload: Offload::NONE,
         }
+    }
+
+    /// The same frame, with work for the device to do on it.
+    #[must_use]
+    #[inline]
+    pub const fn with(self, offload: Offload) -> Self {
+        Self { offload, ..self }
     }
 
     /// Bytes of the frame, without FCS.
@@ -236,6 +375,49 @@ impl TxPacket {
     pub const fn is_empty(&self) -> bool {
         self.length == 0
     }
+
+    /// What the device is to do to the frame.
+    #[inline]
+    pub const fn offload(&self) -> Offload {
+        self.offload
+    }
+
+    #[inline]
+    pub(crate) const fn number(&self) -> u32 {
+        self.buffer
+    }
+
+    #[inline]
+    pub(crate) const fn length(&self) -> u16 {
+        self.length
+    }
+
+    #[inline]
+    pub(crate) const fn first_length(&self) -> u16 {
+        self.first_length
+    }
+
+    #[inline]
+    pub(crate) const fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    #[inline]
+    pub(crate) const fn segments(&self) -> u8 {
+        self.segments
+    }
+
+    /// Whether one descriptor says all about it.
+    #[inline]
+    pub(crate) const fn is_simple(&self) -> bool {
+        self.segments == 1 && self.offload.is_simple()
+    }
+
+    /// Dwords 2 and 3 of the one descriptor.
+    #[inline]
+    pub(crate) const fn words(&self) -> [u32; 2] {
+        self.offload.first_words(self.length, 1, self.length as u32)
+    }
 }
 
 impl From<RxPacket> for TxPacket {
@@ -243,11 +425,12 @@ impl From<RxPacket> for TxPacket {
     #[inline]
     fn from(packet: RxPacket) -> Self {
         Self {
-            buffer: packet.buffer,
-            length: packet.length,
-            first_length: packet.first_length,
-            offset: packet.offset,
-            segments: packet.segments,
+            buffer: packet.number(),
+            length: (packet.kind >> 16) as u16,
+            first_length: packet.first_length(),
+            offset: packet.start(),
+            segments: packet.segments(),
+            offload: Offload::NONE,
         }
     }
 }
@@ -271,8 +454,8 @@ impl RxPacket {
     /// Without what the device said about the frame's contents.
     pub(crate) const fn unverified(self) -> Self {
         Self {
-            flags: 0,
-            tunnel: 0,
+            flags: self.flags & 0xffff_0000,
+            first: self.first & 0x00ff_ffff,
             ..self
         }
     }
@@ -280,7 +463,7 @@ impl RxPacket {
     /// The same place in another buffer.
     pub(crate) const fn in_buffer(self, buffer: BufferNumber) -> Self {
         Self {
-            buffer: buffer.0,
+            number: buffer.0,
             ..self
         }
     }
@@ -290,18 +473,20 @@ impl TxPacket {
     /// The record of a received frame in the same buffers.
     pub(crate) const fn as_received(&self) -> RxPacket {
         RxPacket {
-            buffer: self.buffer,
-            length: self.length,
-            first_length: self.first_length,
-            offset: self.offset,
-            segments: self.segments,
+            kind: (self.length as u32) << 16,
+            first: self.first_length as u32,
+            number: self.buffer,
+            shape: self.segments as u32 | (self.offset as u32) << 16,
             ..RxPacket::EMPTY
         }
     }
 
     /// Descriptors that the frame takes.
     pub(crate) const fn descriptors(&self) -> usize {
-        self.segments as usize
+        // One more where headers get one of their own.
+        let pieces = self.segments as usize + self.offload.is_segmentation() as usize;
+        let least = self.offload.descriptors() as usize;
+        if pieces > least { pieces } else { least }
     }
 }
 
@@ -311,7 +496,7 @@ mod tests {
 
     fn flagged(flags: u16) -> RxPacket {
         RxPacket {
-            flags,
+            flags: flags.into(),
             ..RxPacket::EMPTY
         }
     }
@@ -332,9 +517,9 @@ mod tests {
 
     #[test]
     fn hash_types_that_do_not_exist_are_no_hash() {
-        let hash = |hash_type| {
+        let hash = |hash_type: u32| {
             RxPacket {
-                hash_type,
+                kind: hash_type << 8,
                 hash: 9,
                 ..RxPacket::EMPTY
             }
@@ -351,8 +536,29 @@ mod tests {
     }
 
     #[test]
+    fn what_the_device_says_is_read_from_where_the_reference_has_it() {
+        let packet = RxPacket {
+            kind: 3 | 0x2c << 8 | 1500 << 16,
+            flags: 0x0100 | 0x0123 << 16,
+            hash: 0xcafe_f00d,
+            first: 600 | 2 << 16,
+            number: 77,
+            shape: 5 | 66 << 8 | 64 << 16,
+        };
+        assert_eq!((packet.len(), packet.offset()), (1500, 66));
+        assert_eq!((packet.segments(), packet.buffer().get()), (5, 77));
+        assert_eq!((packet.vlan(), packet.traffic_class()), (Some(0x123), 5));
+        assert_eq!(packet.hash().unwrap().value, 0xcafe_f00d);
+        assert!(packet.has_timestamp());
+        let aggregate = packet.aggregate().unwrap();
+        assert_eq!(aggregate.header_bytes, 66);
+        assert_eq!(aggregate.segment_payload, 534);
+        assert_eq!(RxPacket::EMPTY.aggregate(), None);
+    }
+
+    #[test]
     fn records_stay_small() {
         assert!(size_of::<RxPacket>() <= 24);
-        assert!(size_of::<TxPacket>() <= 12);
+        assert!(size_of::<TxPacket>() <= 40);
     }
 }

@@ -13,17 +13,18 @@ use crate::engine::{Engine, SendError, Usage};
 use crate::fault::Fault;
 use crate::frame::{RxFrame, Segments};
 use crate::log::debug;
-use crate::memory::{BufferMemory, PAGE, RingLayout, RingMemory, Shared, take_into_use};
+use crate::memory::{Fifo, Held, PAGE, RingLayout, RingMemory, Shared, take_into_use};
 use crate::packet::{BufferNumber, RxPacket, Segment, TxPacket};
+use crate::pieces::TxFrame;
 use crate::receive::ReceiveRing;
-use crate::storage::{NumberRing, Storage};
+use crate::storage::Storage;
 use crate::transmit::{TransmitError, TransmitRing};
 
 /// Rings and buffers of a queue pair that the device does not know yet. Dropping it returns their memory.
 pub struct PreparedQueue<'m, D: QueueDevice> {
     engine: Engine<'m, D>,
     shared: Shared<'m, D::Region>,
-    buffers: BufferMemory<D::Region>,
+    buffers: Held<D::Region>,
     config: QueueConfig,
 }
 
@@ -46,8 +47,8 @@ impl<'m, D: QueueDevice> PreparedQueue<'m, D> {
         }
         let posted = core::mem::take(&mut storage.posted);
         let sent = core::mem::take(&mut storage.sent);
-        let posted = NumberRing::new(posted, config.receive_ring.into());
-        let sent = NumberRing::new(sent, config.transmit_ring.into());
+        let posted = Fifo::new(posted, config.receive_ring.into());
+        let sent = Fifo::new(sent, config.transmit_ring.into());
         let (Some(posted), Some(sent)) = (posted, sent) else {
             return Err(ConfigError::StorageRings.into());
         };
@@ -62,16 +63,13 @@ impl<'m, D: QueueDevice> PreparedQueue<'m, D> {
         let size = config.buffers as usize * usize::from(config.buffer_bytes);
         let region = allocator.allocate(size, PAGE)?;
         let stride = config.buffer_bytes.into();
-        let (buffers, shared, owner) = take_into_use(region, stride, config.buffers, &mut storage)
-            .ok_or(PrepareError::Region { size })?;
-        let receive = ReceiveRing::new(
-            posted,
-            config.receive_ring,
-            layout.completion_slots() as u16,
-            config.receive_bytes(),
-            config.headroom,
-        );
-        let transmit = TransmitRing::new(sent, config.transmit_ring, config.mtu);
+        let fifos = (posted, sent);
+        let (buffers, shared, owner) =
+            take_into_use(region, stride, config.buffers, storage, fifos)
+                .ok_or(PrepareError::Region { size })?;
+        let slots = layout.completion_slots() as u16;
+        let receive = ReceiveRing::new(config, slots);
+        let transmit = TransmitRing::new(config);
         Ok(Self {
             engine: Engine {
                 receive,
@@ -112,13 +110,13 @@ impl<'m, D: QueueDevice> PreparedQueue<'m, D> {
     /// From now on dropping leaks the memory on purpose: the device may write to it.
     pub(crate) fn give_to_device(&mut self) {
         self.engine.rings.held_mut().give_to_device();
-        self.buffers.held_mut().give_to_device();
+        self.buffers.give_to_device();
     }
 
     /// Never returns the memory to the host; gives its size in bytes.
     pub(crate) fn leak(mut self) -> usize {
         self.give_to_device();
-        self.engine.rings.held().len() + self.buffers.held().len()
+        self.engine.rings.held().len() + self.buffers.len()
     }
 
     /// Works with a device that has started with [`request`](Self::request): fills the receive ring and publishes it.
@@ -165,7 +163,7 @@ pub struct QueuePair<'m, D: QueueDevice> {
     engine: Engine<'m, D>,
     shared: Shared<'m, D::Region>,
     device: D,
-    buffers: BufferMemory<D::Region>,
+    buffers: Held<D::Region>,
 }
 
 /// The working side of a queue pair whose frames are lent as handles.
@@ -231,6 +229,23 @@ macro_rules! data_path {
                 .transmit_gather(&self.shared, &self.device, frames)
         }
 
+        /// Sends frames that are in pieces, with work for the device on each: up to 18 pieces, or up to 255 of a frame to be
+        /// segmented; otherwise as [`transmit`](Self::transmit).
+        ///
+        /// # Errors
+        ///
+        /// As [`transmit`](Self::transmit).
+        pub fn transmit_frames(&mut self, frames: &[TxFrame<'_>]) -> Result<usize, TransmitError> {
+            self.engine
+                .transmit_frames(&self.shared, &self.device, frames)
+        }
+
+        /// Rings the doorbell again with the producer as it is, as after doorbells that the device dropped (an overflow of
+        /// its doorbell queue). Producers are absolute, so ringing once too often does no harm.
+        pub fn ring_again(&mut self) {
+            self.engine.ring_again(&self.device);
+        }
+
         /// Copies a frame into buffers and sends it.
         ///
         /// # Errors
@@ -268,7 +283,7 @@ macro_rules! data_path {
 
         /// Frees a buffer; `false` when the program does not own it.
         pub fn release_buffer(&mut self, buffer: BufferNumber) -> bool {
-            self.engine.release_buffer(&self.shared, buffer)
+            self.engine.release_buffer(buffer)
         }
 
         /// The bytes of a received frame in its first buffer; `None` when the program does not own it.
@@ -304,7 +319,7 @@ macro_rules! data_path {
 
         /// Descriptors that the transmit ring has room for, without looking for completed ones.
         pub fn transmit_room(&self) -> u16 {
-            self.engine.transmit.room()
+            self.engine.transmit.room(&self.engine.owner)
         }
 
         /// What was done so far.
@@ -353,7 +368,7 @@ impl<'m, D: QueueDevice> QueuePair<'m, D> {
 
     /// Bytes of rings and buffers.
     pub fn memory_bytes(&self) -> usize {
-        self.engine.rings.held().len() + self.buffers.held().len()
+        self.engine.rings.held().len() + self.buffers.len()
     }
 
     /// Ends the work. `stop` makes the device let go of rings and buffers; their memory is freed only when it succeeds.
@@ -376,7 +391,7 @@ impl<'m, D: QueueDevice> QueuePair<'m, D> {
         match stop(device) {
             Ok(value) => {
                 engine.rings.held_mut().take_from_device();
-                buffers.held_mut().take_from_device();
+                buffers.take_from_device();
                 debug!("{} bytes of rings and buffers are free again", bytes);
                 Ok(value)
             }

@@ -1,32 +1,30 @@
 //! The receive ring: buffers go to the device in order, completions come back in order.
 
-use crate::completion::{self, Completion, Frame, SlowPathCompletion};
+use fastlinq_hal::dma::DmaRegion;
+
+use crate::aggregate::{Aggregations, Outcome, buffers_of};
+use crate::completion::{self, Aggregation, Common, Completion, Frame, SlowPathCompletion};
+use crate::config::QueueConfig;
 use crate::counters::ReceiveCounters;
 use crate::device::QueueDevice;
 use crate::fault::Fault;
 use crate::log::warning;
-use crate::memory::{LINK_SLOT, Owner, RingMemory, Shared};
+use crate::memory::{Owner, RingMemory, Shared};
 use crate::packet::RxPacket;
-use crate::storage::NumberRing;
 
 /// Completion slots that are never promised to the device, for completions without a buffer.
 pub(crate) const COMPLETION_GAP: u16 = 32;
 
 /// State of the receive direction.
-///
-/// Buffers are counted by `posted` and `returned`, which know nothing of link slots; only `descriptor` does.
-pub(crate) struct ReceiveRing<'m> {
-    numbers: NumberRing<'m>,
-    /// Free-running count of buffers given to the device.
-    posted: u16,
-    /// Free-running count of buffers that came back.
-    returned: u16,
+pub(crate) struct ReceiveRing {
     /// Descriptor producer, link slots included.
     descriptor: u16,
     /// Index of the next completion to read.
     completion: u16,
     /// Completion index at the last publication.
     published: u16,
+    /// Refill when so many buffers have come back (a free-running count).
+    due: u16,
     /// Most buffers that the device has at a time.
     size: u16,
     /// Refill when this many are missing.
@@ -37,41 +35,35 @@ pub(crate) struct ReceiveRing<'m> {
     buffer_bytes: u16,
     /// Bytes of a buffer before those.
     headroom: u16,
+    /// Completions that need no second look.
+    common: Common,
     pub(crate) counters: ReceiveCounters,
     pub(crate) fault: Option<Fault>,
     pub(crate) slow_path: Option<SlowPathCompletion>,
+    /// Open aggregations, if the device may aggregate.
+    aggregations: Option<Aggregations>,
 }
 
-impl<'m> ReceiveRing<'m> {
-    pub(crate) fn new(
-        numbers: NumberRing<'m>,
-        size: u16,
-        slots: u16,
-        buffer_bytes: u16,
-        headroom: u16,
-    ) -> Self {
-        let size = size.min(slots - COMPLETION_GAP);
+impl ReceiveRing {
+    /// A ring for a configuration with this many completion slots.
+    pub(crate) fn new(config: &QueueConfig, slots: u16) -> Self {
+        let size = config.receive_ring.min(slots - COMPLETION_GAP);
         Self {
-            numbers,
-            posted: 0,
-            returned: 0,
             descriptor: 0,
             completion: 0,
             published: 0,
+            due: 0,
             size,
-            threshold: (size / 4).min(64),
+            threshold: (size / 4).min(128),
             slots,
-            buffer_bytes,
-            headroom,
+            buffer_bytes: config.receive_bytes(),
+            headroom: config.headroom,
+            common: Common::behind(2, config.receive_bytes()),
             counters: ReceiveCounters::default(),
             fault: None,
             slow_path: None,
+            aggregations: config.aggregation.then(Aggregations::new),
         }
-    }
-
-    /// Buffers that the device has.
-    pub(crate) fn with_device(&self) -> u16 {
-        self.posted.wrapping_sub(self.returned)
     }
 
     pub(crate) fn buffer_bytes(&self) -> u16 {
@@ -84,15 +76,13 @@ impl<'m> ReceiveRing<'m> {
 
     /// Whether it is worth it to give the device buffers, or to tell it what was read.
     #[inline]
-    pub(crate) fn wants_refill(&self) -> bool {
-        let missing = self.size.wrapping_sub(self.with_device());
-        let unread = self.completion.wrapping_sub(self.published);
-        (missing >= self.threshold) | (unread > self.slots / 4)
+    pub(crate) fn wants_refill(&self, owner: &Owner<'_>) -> bool {
+        owner.returned().wrapping_sub(self.due) < 0x8000
     }
 
     /// Buffers that are to be given to the device now; 0 while too few are missing to be worth it.
-    pub(crate) fn wanted(&self) -> u16 {
-        let missing = self.size - self.with_device();
+    pub(crate) fn wanted(&self, owner: &Owner<'_>) -> u16 {
+        let missing = self.size.saturating_sub(owner.receiving());
         if missing < self.threshold || self.fault.is_some() {
             0
         } else {
@@ -100,7 +90,8 @@ impl<'m> ReceiveRing<'m> {
         }
     }
 
-    /// Takes completions until `out` is full or there are no more; gives the number of frames.
+    /// Takes completions until `out` is full, there are no more, or [`fault`](Self::fault) is set; gives the number of
+    /// frames.
     #[inline]
     pub(crate) fn poll<D: QueueDevice>(
         &mut self,
@@ -109,94 +100,127 @@ impl<'m> ReceiveRing<'m> {
         shared: &Shared<'_, D::Region>,
         device: &D,
         out: &mut [RxPacket],
-    ) -> Result<usize, Fault> {
-        if let Some(fault) = self.fault {
-            return Err(fault);
-        }
+    ) -> usize {
         let to = device.rx_index();
         let pending = to.wrapping_sub(self.completion);
+        // At fault, there are no slots.
         if pending > self.slots {
-            let from = self.completion;
-            return self.fail(0, Fault::ReceiveIndex { from, to });
+            return self.down(to);
         }
+        let pending = usize::from(pending);
+        let run = owner.receive_run(
+            rings,
+            self.completion,
+            pending,
+            out,
+            self.common,
+            self.headroom,
+        );
+        self.completion = self.completion.wrapping_add(run.packets as u16);
+        self.counters.packets += run.packets as u64;
+        self.counters.bytes += u64::from(run.bytes);
+        if run.packets == pending || run.packets == out.len() {
+            return run.packets;
+        }
+        let rest = out.get_mut(run.packets..).unwrap_or(&mut []);
+        run.packets + self.rest(rings, owner, shared, pending - run.packets, rest)
+    }
+
+    /// The rest of a burst: behind the end of a ring, or from a completion on that is not common.
+    #[inline(never)]
+    fn rest<R: DmaRegion>(
+        &mut self,
+        rings: &RingMemory<R>,
+        owner: &mut Owner<'_>,
+        shared: &Shared<'_, R>,
+        mut pending: usize,
+        out: &mut [RxPacket],
+    ) -> usize {
         let mut taken = 0;
         let mut bytes = 0;
-        // Locals, so that the loop keeps them in registers.
-        let (mut completion, mut returned) = (self.completion, self.returned);
-        let mut result = Ok(());
-        for _ in 0..pending {
-            let Some(slot) = out.get_mut(taken) else {
+        while pending > 0 {
+            let rest = out.get_mut(taken..).unwrap_or(&mut []);
+            if rest.is_empty() {
                 break;
-            };
-            let words = rings.completion_head(completion);
-            match completion::parse_common(&words, self.buffer_bytes) {
-                Some(frame) if self.posted != returned => {
-                    let number = self.numbers.get(returned);
-                    returned = returned.wrapping_add(1);
-                    if owner.receive(number) {
-                        *slot = RxPacket::new(number, self.headroom, &frame);
-                        bytes += u64::from(frame.length);
+            }
+            let run = owner.receive_run(
+                rings,
+                self.completion,
+                pending,
+                rest,
+                self.common,
+                self.headroom,
+            );
+            taken += run.packets;
+            bytes += u64::from(run.bytes);
+            pending -= run.packets;
+            self.completion = self.completion.wrapping_add(run.packets as u16);
+            if run.packets > 0 {
+                continue;
+            }
+            match self.one(rings, owner, shared) {
+                Ok(packet) => {
+                    self.completion = self.completion.wrapping_add(1);
+                    pending -= 1;
+                    if let (Some(packet), Some(slot)) = (packet, out.get_mut(taken)) {
+                        bytes += packet.len() as u64;
+                        *slot = packet;
                         taken += 1;
                     }
                 }
-                _ => {
-                    (self.completion, self.returned) = (completion, returned);
-                    let packet = self.uncommon(&rings.completion(completion), owner, shared);
-                    returned = self.returned;
-                    match packet {
-                        Ok(Some(packet)) => {
-                            *slot = packet;
-                            bytes += u64::from(packet.length);
-                            taken += 1;
-                        }
-                        Ok(None) => {}
-                        Err(fault) => {
-                            result = Err(fault);
-                            break;
-                        }
-                    }
+                Err(fault) => {
+                    self.fail(fault);
+                    break;
                 }
             }
-            completion = completion.wrapping_add(1);
         }
-        (self.completion, self.returned) = (completion, returned);
         self.counters.packets += taken as u64;
         self.counters.bytes += bytes;
-        match result {
-            Ok(()) => Ok(taken),
-            Err(fault) => self.fail(taken, fault),
+        // Completions without buffers, of which the common way has none.
+        if self.completion.wrapping_sub(self.published) > self.slots / 4 {
+            self.due = owner.returned();
         }
+        taken
+    }
+
+    /// Receiving is at fault, or the index is.
+    #[cold]
+    fn down(&mut self, to: u16) -> usize {
+        let from = self.completion;
+        if self.fault.is_none() {
+            self.fail(Fault::ReceiveIndex { from, to });
+        }
+        0
     }
 
     #[cold]
-    fn fail(&mut self, taken: usize, fault: Fault) -> Result<usize, Fault> {
+    fn fail(&mut self, fault: Fault) {
         warning!("receiving is down: {}", fault);
+        self.slots = 0;
         self.fault = Some(fault);
-        if taken == 0 { Err(fault) } else { Ok(taken) }
     }
 
-    /// A completion that is not a frame in one buffer.
+    /// The next completion, whatever it is.
     #[cold]
     #[inline(never)]
-    fn uncommon<R>(
+    fn one<R: DmaRegion>(
         &mut self,
-        words: &[u64; 4],
+        rings: &RingMemory<R>,
         owner: &mut Owner<'_>,
         shared: &Shared<'_, R>,
     ) -> Result<Option<RxPacket>, Fault> {
         let index = self.completion;
-        match completion::parse_uncommon(words, self.buffer_bytes) {
+        let words = rings.completion(index);
+        match completion::parse(words, self.buffer_bytes) {
             Completion::Frame(frame) => {
-                self.check_count(frame.buffers)?;
-                Ok(self.take_frame(&frame, owner, shared))
+                self.check_count(frame.buffers, owner)?;
+                self.common = Common::behind(frame.placement_offset, self.buffer_bytes);
+                Ok(self.take_frame(&frame, [words[0], words[1]], owner, shared))
             }
             Completion::BadFrame { buffers, error } => {
-                self.check_count(buffers)?;
+                self.check_count(buffers, owner)?;
                 self.counters.count(error);
-                for _ in 0..buffers {
-                    owner.push(self.numbers.get(self.returned));
-                    self.returned = self.returned.wrapping_add(1);
-                }
+                owner.recycle(buffers);
                 Ok(None)
             }
             Completion::SlowPath(completion) => {
@@ -204,50 +228,77 @@ impl<'m> ReceiveRing<'m> {
                 self.slow_path = Some(completion);
                 Ok(None)
             }
-            Completion::Aggregation(step) => Err(Fault::Aggregation { index, step }),
-            Completion::BufferCount(claimed) => Err(self.count_fault(claimed)),
+            Completion::Aggregation(step) => self.aggregate(&step, words, owner, shared),
+            Completion::BufferCount(claimed) => Err(self.count_fault(claimed, owner)),
             Completion::UnknownType(kind) => Err(Fault::CompletionType { index, kind }),
         }
     }
 
-    fn check_count(&self, claimed: u8) -> Result<(), Fault> {
-        if u16::from(claimed) > self.with_device() {
-            return Err(self.count_fault(claimed));
+    fn aggregate<R>(
+        &mut self,
+        step: &Aggregation,
+        words: [u64; 4],
+        owner: &mut Owner<'_>,
+        shared: &Shared<'_, R>,
+    ) -> Result<Option<RxPacket>, Fault> {
+        let index = self.completion;
+        self.check_count(buffers_of(step), owner)?;
+        let Some(aggregations) = &mut self.aggregations else {
+            return Err(Fault::Aggregation { index, step: *step });
+        };
+        let place = (self.buffer_bytes, self.headroom);
+        let [first, second, ..] = words;
+        match aggregations.step(step, [first, second], place, owner, shared) {
+            Outcome::Open => Ok(None),
+            Outcome::Bad => {
+                self.counters.bad_aggregations += 1;
+                Ok(None)
+            }
+            Outcome::Frame(packet) => {
+                self.counters.aggregated += 1;
+                self.counters.scattered += u64::from(packet.segments() > 1);
+                Ok(Some(packet))
+            }
+        }
+    }
+
+    fn check_count(&self, claimed: u8, owner: &Owner<'_>) -> Result<(), Fault> {
+        if u16::from(claimed) > owner.receiving() {
+            return Err(self.count_fault(claimed, owner));
         }
         Ok(())
     }
 
-    fn count_fault(&self, claimed: u8) -> Fault {
+    fn count_fault(&self, claimed: u8, owner: &Owner<'_>) -> Fault {
         Fault::BufferCount {
             index: self.completion,
             claimed,
-            posted: self.with_device(),
+            posted: owner.receiving(),
         }
     }
 
     fn take_frame<R>(
         &mut self,
         frame: &Frame,
+        words: [u64; 2],
         owner: &mut Owner<'_>,
         shared: &Shared<'_, R>,
     ) -> Option<RxPacket> {
-        let first = self.numbers.get(self.returned);
-        let mut complete = true;
-        let mut before = None;
-        for _ in 0..frame.buffers {
-            let number = self.numbers.get(self.returned);
-            self.returned = self.returned.wrapping_add(1);
-            complete &= owner.receive(number);
-            if let Some(before) = before {
-                owner.link(shared, before, number);
-            }
-            before = Some(number);
-        }
-        if !complete {
-            return None;
+        let first = owner.take_received()?;
+        let mut before = first;
+        for segment in 1..frame.buffers {
+            let number = owner.take_received()?;
+            let length = frame.segment_length(segment, self.buffer_bytes);
+            owner.link(shared, before, number, length);
+            before = number;
         }
         self.counters.scattered += u64::from(frame.buffers > 1);
-        Some(RxPacket::new(first, self.headroom, frame))
+        Some(RxPacket::scattered(
+            first,
+            self.headroom,
+            words,
+            frame.buffers,
+        ))
     }
 
     /// Gives the device as many free buffers as are wanted and there, and tells it when that is worth it.
@@ -259,27 +310,21 @@ impl<'m> ReceiveRing<'m> {
         shared: &Shared<'_, D::Region>,
         device: &D,
     ) {
-        let wanted = self.wanted();
-        let (mut descriptor, mut posted) = (self.descriptor, self.posted);
-        let numbers = owner.pop_many(usize::from(wanted));
-        for number in numbers {
-            if descriptor % 512 == LINK_SLOT {
-                descriptor = descriptor.wrapping_add(2);
-            }
-            let address = shared.bus_address(*number) + u64::from(self.headroom);
-            rings.set_receive(descriptor, address);
-            descriptor = descriptor.wrapping_add(1);
-            self.numbers.set(posted, *number);
-            posted = posted.wrapping_add(1);
-        }
-        let given = posted.wrapping_sub(self.posted);
-        (self.descriptor, self.posted) = (descriptor, posted);
-        self.counters.starved += u64::from(given < wanted);
+        let wanted = self.wanted(owner);
+        let (given, descriptor) =
+            owner.post_run(rings, shared, self.descriptor, self.headroom, wanted);
+        self.descriptor = descriptor;
+        let starved = given < wanted;
+        self.counters.starved += u64::from(starved);
         let unread = self.completion.wrapping_sub(self.published);
         if given > 0 || (unread > self.slots / 4 && self.fault.is_none()) {
             self.counters.posted += u64::from(given);
             self.publish(device);
         }
+        // When there were too few, the next call tries again.
+        let wait = if starved { 0 } else { self.threshold };
+        let missing = self.size.saturating_sub(owner.receiving());
+        self.due = owner.returned().wrapping_add(wait.saturating_sub(missing));
     }
 
     fn publish<D: QueueDevice>(&mut self, device: &D) {

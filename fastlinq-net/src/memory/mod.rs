@@ -5,16 +5,27 @@
 //! here, and nothing outside this module can change that without being checked.
 #![allow(unsafe_code)]
 
-mod buffers;
+mod bursts;
+mod fifo;
 mod held;
+mod lease;
+mod owner;
 mod rings;
+mod shared;
 
-pub(crate) use buffers::{BufferMemory, Lease, Owner, Shared, take_into_use};
+pub(crate) use bursts::Simple;
+pub(crate) use fifo::Fifo;
 pub(crate) use held::Held;
-pub(crate) use rings::{LINK_SLOT, RingLayout, RingMemory};
+pub(crate) use lease::Lease;
+pub(crate) use owner::{Owner, take_into_use};
+pub(crate) use rings::{RingLayout, RingMemory};
+pub(crate) use shared::Shared;
 
 /// Bytes of a ring page.
 pub(crate) const PAGE: usize = 4096;
 
 /// Stands for "no buffer"; real numbers are smaller.
 pub(crate) const NO_BUFFER: u32 = 0x7fff_ffff;
+
+/// Marks the notes of all descriptors of a frame to send but the last.
+pub(crate) const MORE: u32 = 1 << 31;

@@ -6,6 +6,7 @@ use fastlinq_hal::dma::DmaRegion;
 use fastlinq_pac::BusAddress;
 
 use super::{Held, PAGE};
+use crate::completion::Head;
 
 /// Slots of a page of receive descriptors; the last two are the link to the next page.
 pub(crate) const RECEIVE_SLOTS: usize = 512;
@@ -165,53 +166,94 @@ impl<R: DmaRegion> RingMemory<R> {
         }
     }
 
-    /// Writes receive descriptor `index`: the bus address of a buffer.
-    #[inline]
-    pub(crate) fn set_receive(&mut self, index: u16, address: u64) {
-        let slot = usize::from(index & self.receive_mask);
-        // SAFETY: the slot is at most the mask; see the invariants.
-        let entry = unsafe { self.receive.add(slot) };
+    /// Writes receive descriptor `index`.
+    fn set_receive(&mut self, index: u16, address: u64) {
+        let entry = self.receive_from(index);
         // SAFETY: in bounds, and aligned since the ring starts on a page.
         unsafe { entry.write_volatile(address.to_le()) };
     }
 
-    /// Reads completion `index` as four quadwords in the CPU's byte order.
+    /// Where receive descriptor `index` is; those up to the end of its page follow.
     #[inline]
-    pub(crate) fn completion(&self, index: u16) -> [u64; 4] {
-        self.completion_words(index)
+    pub(super) fn receive_from(&mut self, index: u16) -> NonNull<u64> {
+        let slot = usize::from(index & self.receive_mask);
+        // SAFETY: the slot is at most the mask; see the invariants.
+        unsafe { self.receive.add(slot) }
     }
 
-    /// The first three quadwords of completion `index`, all that a frame needs.
+    /// Where completion `index` is, and how many follow in one piece, this one included.
     #[inline]
-    pub(crate) fn completion_head(&self, index: u16) -> [u64; 3] {
-        self.completion_words(index)
-    }
-
-    #[inline]
-    fn completion_words<const N: usize>(&self, index: u16) -> [u64; N] {
-        const { assert!(N <= 4) };
+    pub(super) fn completions_from(&self, index: u16) -> (NonNull<[u64; 4]>, usize) {
         let slot = usize::from(index & self.completion_mask);
         // SAFETY: the slot is at most the mask; see the invariants.
-        let entry = unsafe { self.completions.add(slot) }.cast::<u64>();
+        let place = unsafe { self.completions.add(slot) };
+        (place, usize::from(self.completion_mask) + 1 - slot)
+    }
+
+    /// Reads what a frame needs of a completion: two quadwords in the CPU's byte order, and the number of buffers. Each
+    /// byte is read once.
+    ///
+    /// # Safety
+    ///
+    /// The completion is one of a ring.
+    #[inline]
+    pub(super) unsafe fn head_at(completion: NonNull<[u64; 4]>) -> Head {
+        let words = completion.cast::<u64>();
+        // SAFETY: a completion is 32 bytes, aligned to 8, in a ring by contract; all three reads are inside.
+        let (first, second, buffers) = unsafe {
+            (
+                words.read_volatile(),
+                words.add(1).read_volatile(),
+                words.add(2).cast::<u8>().read_volatile(),
+            )
+        };
+        Head {
+            first: u64::from_le(first),
+            second: u64::from_le(second),
+            buffers,
+        }
+    }
+
+    /// Where transmit descriptor `index` is, and how many follow in one piece, this one included.
+    #[inline]
+    pub(super) fn descriptors_from(&mut self, index: u16) -> (NonNull<[u64; 2]>, usize) {
+        let slot = usize::from(index & self.transmit_mask);
+        // SAFETY: the slot is at most the mask; see the invariants.
+        let place = unsafe { self.transmit.add(slot) };
+        (place, usize::from(self.transmit_mask) + 1 - slot)
+    }
+
+    /// Writes a transmit descriptor.
+    ///
+    /// # Safety
+    ///
+    /// The descriptor is one of a ring.
+    #[inline]
+    pub(super) unsafe fn write_at(descriptor: NonNull<[u64; 2]>, address: u64, words: [u32; 2]) {
+        let place = descriptor.cast::<u64>();
+        // SAFETY: a descriptor is 16 bytes, aligned to 8, in a ring by contract.
+        unsafe {
+            place.write_volatile(address.to_le());
+            let words_at = place.add(1).cast::<u32>();
+            words_at.write_volatile(words[0].to_le());
+            words_at.add(1).write_volatile(words[1].to_le());
+        }
+    }
+
+    /// Reads completion `index` as four quadwords in the CPU's byte order.
+    pub(crate) fn completion(&self, index: u16) -> [u64; 4] {
+        let (completion, _) = self.completions_from(index);
+        let words = completion.cast::<u64>();
         core::array::from_fn(|word| {
-            // SAFETY: a completion has four quadwords, and `N` is not above that.
-            let place = unsafe { entry.add(word) };
-            // SAFETY: in bounds, and aligned since the ring starts on a page.
-            u64::from_le(unsafe { place.read_volatile() })
+            // SAFETY: a completion has four quadwords, in the ring and aligned since the ring starts on a page.
+            u64::from_le(unsafe { words.add(word).read_volatile() })
         })
     }
 
-    /// Writes transmit descriptor `index` from two quadwords.
-    #[inline]
-    pub(crate) fn set_transmit(&mut self, index: u16, words: [u64; 2]) {
-        let slot = usize::from(index & self.transmit_mask);
-        // SAFETY: the slot is at most the mask; see the invariants.
-        let entry = unsafe { self.transmit.add(slot) }.cast::<u64>();
-        // SAFETY: in bounds, and aligned since the ring starts on a page.
-        unsafe { entry.write_volatile(words[0].to_le()) };
-        // SAFETY: a descriptor has two quadwords.
-        let second = unsafe { entry.add(1) };
-        // SAFETY: as the first.
-        unsafe { second.write_volatile(words[1].to_le()) };
+    /// Writes transmit descriptor `index`: an address, and what the next two dwords say.
+    pub(crate) fn set_transmit(&mut self, index: u16, address: u64, words: [u32; 2]) {
+        let (descriptor, _) = self.descriptors_from(index);
+        // SAFETY: of the ring.
+        unsafe { Self::write_at(descriptor, address, words) };
     }
 }

@@ -433,7 +433,7 @@ impl<R: Ring, S: BorrowMut<FaultState>> Ring for FaultInjector<R, S> {
 fn corrupt<R: Ring>(ring: &mut R, packet: &RxPacket, random: &mut u64) -> bool {
     let dice = step(random);
     let start = packet.offset();
-    let length = usize::from(packet.first_length).max(1);
+    let length = usize::from(packet.first_length()).max(1);
     let at = start + (dice >> 8) as usize % length;
     let buffer = ring.buffer_mut(packet.buffer());
     match buffer.and_then(|bytes| bytes.get_mut(at)) {
