@@ -140,5 +140,5 @@ pub use leak::LeakReport;
 pub use populate::Populated;
 pub use queues::{CloseFailed, OpenFailed, RestartFailed};
 pub use running::MAX_VPORTS;
-pub use states::{McpReady, NvmPopulated, Reset, State, Up};
+pub use states::{Managed, McpReady, NvmPopulated, Reset, State, Up};
 pub use tunnels::TunnelConfig;

@@ -38,6 +38,13 @@ pub struct Up<I> {
     pub(crate) inventory: I,
 }
 
+/// A state in which the management firmware answers: all but [`Reset`].
+pub trait Managed: State {}
+
+impl Managed for McpReady {}
+impl<I: Inventory> Managed for NvmPopulated<I> {}
+impl<I: Inventory> Managed for Up<I> {}
+
 impl sealed::Sealed for Reset {}
 impl sealed::Sealed for McpReady {}
 impl<I: Inventory> sealed::Sealed for NvmPopulated<I> {}

@@ -114,6 +114,32 @@ pub fn read_pin<H: Host>(core: &mut Core<H>, pin: u16) -> Result<Answer<u32>, Ma
     Ok(reply.judge_ok(|reply| reply.param))
 }
 
+/// How a pin of the board is set up.
+///
+/// What the values mean is not documented anywhere public.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct PinInfo {
+    /// Direction.
+    pub direction: u8,
+    /// Control.
+    pub control: u8,
+}
+
+/// Asks how a pin of the board is set up (GPIO_INFO).
+///
+/// # Errors
+///
+/// [`MailboxError`].
+pub fn pin_info<H: Host>(core: &mut Core<H>, pin: u16) -> Result<Answer<PinInfo>, MailboxError> {
+    let reply = core.command(DriverCommand::GPIO_INFO, u32::from(pin), &[])?;
+    Ok(reply.judge_ok(|reply| PinInfo {
+        direction: ((reply.param & param::GPIO_DIRECTION_MASK) >> param::GPIO_DIRECTION_OFFSET)
+            as u8,
+        control: ((reply.param & param::GPIO_CTRL_MASK) >> param::GPIO_CTRL_OFFSET) as u8,
+    }))
+}
+
 /// Sets a pin of the board (GPIO_WRITE). The pins belong to the board's design: wrong ones can stop fans or
 /// cut power.
 ///

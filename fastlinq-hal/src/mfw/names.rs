@@ -51,7 +51,7 @@ fn family(command: DriverCommand) -> &'static str {
         | DriverCommand::NVM_WRITE_NVRAM
         | DriverCommand::NVM_DEL_FILE => "NVM_",
         DriverCommand::TRANSCEIVER_READ | DriverCommand::TRANSCEIVER_WRITE => "TRANSCEIVER_",
-        DriverCommand::GPIO_READ | DriverCommand::GPIO_WRITE => "GPIO_",
+        DriverCommand::GPIO_READ | DriverCommand::GPIO_WRITE | DriverCommand::GPIO_INFO => "GPIO_",
         DriverCommand::BIST_TEST => "BIST_",
         DriverCommand::INIT_HW => "INIT_HW_",
         DriverCommand::MDUMP_CMD => "MDUMP_",

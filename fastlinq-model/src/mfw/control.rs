@@ -11,7 +11,8 @@ use super::shared_memory::{self as field, UNION};
 use super::statistics::{PortStatistics, STATISTICS_OFFSET};
 use super::{
     DriverIdentity, EventCounters, Exchange, FunctionRecord, LoadState, Mfw, MfwEffect, MfwEffects,
-    Module, NvmImage, Partner, Pending, Processor, Resource, ResourceLocks, ResourceRange, mac_of,
+    Module, ModuleMemory, NvmImage, Partner, Pending, Processor, Resource, ResourceLocks,
+    ResourceRange, mac_of,
 };
 
 impl Mfw {
@@ -178,7 +179,7 @@ impl Mfw {
     pub fn set_module(&mut self, port: u8, module: Module, effects: &mut MfwEffects) {
         let index = usize::from(port);
         if let Some(port) = self.ports.get_mut(index) {
-            port.module = module;
+            port.module = ModuleMemory::new(module);
         }
         self.write_module(index);
         self.post_to_port(index, Event::TransceiverStateChange, effects);

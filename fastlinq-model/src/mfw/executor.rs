@@ -279,16 +279,19 @@ impl Mfw {
                 Reply::code(response::LINK_RESET_DONE)
             }
             command::TRANSCEIVER_READ => match self.ports.get((param & 3) as usize) {
-                Some(port) => module_eeprom::read(port.module, param),
+                Some(port) => module_eeprom::read(&port.module, param),
                 None => Reply::code(response::TRANSCEIVER_NOT_PRESENT),
             },
-            command::TRANSCEIVER_WRITE => Reply::code(response::ERROR),
+            command::TRANSCEIVER_WRITE => match self.ports.get_mut((param & 3) as usize) {
+                Some(port) => module_eeprom::write(&mut port.module, param, &request.payload),
+                None => Reply::code(response::TRANSCEIVER_NOT_PRESENT),
+            },
             command::SET_LED_MODE => self.sensors.set_led(self.topology.port(function), param),
             command::GET_TEMPERATURE => {
                 let modules = self
                     .ports
                     .iter()
-                    .filter_map(|port| port.module.temperature());
+                    .filter_map(|port| port.module.module().temperature());
                 self.sensors.temperatures(modules)
             }
             command::GPIO_READ => self.sensors.gpio_read(param),

@@ -40,6 +40,7 @@ pub use load::{DriverIdentity, HsiPolicy, LoadState};
 pub use locks::RESOURCE_ALLOCATION_LOCK;
 pub use management::FunctionRecord;
 pub use module_eeprom::Module;
+use module_eeprom::ModuleMemory;
 pub use nvm::{FLASH_BYTES, NvmImage, crc32, image};
 pub use persona::{Persona, Processor, Rule};
 pub use resources::{Resource, ResourceRange};
@@ -159,7 +160,7 @@ impl Cpu {
 /// A port: its link and its module.
 struct Port {
     link: PortLink,
-    module: Module,
+    module: ModuleMemory,
 }
 
 /// The management firmware.
@@ -228,7 +229,7 @@ impl Mfw {
         let ports = (0..topology.ports())
             .map(|_| Port {
                 link: PortLink::new(speeds, features, Some(Partner::default())),
-                module: Module::default(),
+                module: ModuleMemory::new(Module::default()),
             })
             .collect();
         let layout = Layout {

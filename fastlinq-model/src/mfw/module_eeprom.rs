@@ -23,8 +23,10 @@ pub enum Module {
     Sfp28Optical,
     /// An SFP28 passive copper cable without diagnostics.
     Sfp28Copper,
-    /// A QSFP28 for 100GBASE-SR4 with diagnostics.
+    /// A QSFP28 for 100GBASE-SR4 with diagnostics, upper page 0 only.
     Qsfp28Optical,
+    /// The same with the upper pages 2 (for the user) and 3 (thresholds).
+    Qsfp28Paged,
     /// A fixed twisted-pair port: no module and no cage.
     BaseT,
 }
@@ -34,7 +36,7 @@ impl Module {
     pub(crate) fn media_type(self) -> u32 {
         match self {
             Module::Absent => 0xff,
-            Module::Sfp28Optical | Module::Qsfp28Optical => 6,
+            Module::Sfp28Optical | Module::Qsfp28Optical | Module::Qsfp28Paged => 6,
             Module::Sfp28Copper => 3,
             Module::BaseT => 4,
         }
@@ -48,14 +50,16 @@ impl Module {
             Module::Absent | Module::BaseT => 0,
             Module::Sfp28Optical => PRESENT | 0x1c << 8,
             Module::Sfp28Copper => PRESENT | 0x16 << 8,
-            Module::Qsfp28Optical => PRESENT | 0x10 << 8,
+            Module::Qsfp28Optical | Module::Qsfp28Paged => PRESENT | 0x10 << 8,
         }
     }
 
     /// Degrees Celsius that the module reports, if it has a sensor.
     pub(crate) fn temperature(self) -> Option<u32> {
         match self {
-            Module::Sfp28Optical | Module::Qsfp28Optical => Some(u32::from(TEMPERATURE_C)),
+            Module::Sfp28Optical | Module::Qsfp28Optical | Module::Qsfp28Paged => {
+                Some(u32::from(TEMPERATURE_C))
+            }
             _ => None,
         }
     }
@@ -66,7 +70,17 @@ impl Module {
             Module::Absent | Module::BaseT => None,
             Module::Sfp28Optical => Some(sfp_identification(true)),
             Module::Sfp28Copper => Some(sfp_identification(false)),
-            Module::Qsfp28Optical => Some(qsfp_page()),
+            Module::Qsfp28Optical => Some(qsfp_page(false)),
+            Module::Qsfp28Paged => Some(qsfp_page(true)),
+        }
+    }
+
+    /// The upper page that shows in bytes 128 to 255 after its number was written to byte 127, for pages above 0.
+    pub fn upper_page(self, page: u8) -> Option<[u8; PAGE_BYTES / 2]> {
+        match (self, page) {
+            (Module::Qsfp28Paged, 2) => Some([0; PAGE_BYTES / 2]),
+            (Module::Qsfp28Paged, 3) => Some(qsfp_thresholds()),
+            _ => None,
         }
     }
 
@@ -174,11 +188,28 @@ fn sfp_diagnostics() -> [u8; PAGE_BYTES] {
     page
 }
 
-fn qsfp_page() -> [u8; PAGE_BYTES] {
+/// Upper page 3 of SFF-8636.
+fn qsfp_thresholds() -> [u8; PAGE_BYTES / 2] {
+    let mut page = [0; PAGE_BYTES];
+    thresholds(
+        &mut page,
+        128,
+        [celsius(75), celsius(-5), celsius(70), celsius(0)],
+    );
+    thresholds(&mut page, 144, [36_300, 29_700, 34_650, 31_350]); // x 100 uV
+    thresholds(&mut page, 176, [21_878, 457, 17_378, 575]); // x 0.1 uW
+    thresholds(&mut page, 184, [6_000, 1_000, 5_500, 1_500]); // x 2 uA
+    thresholds(&mut page, 192, [21_878, 1_175, 17_378, 1_479]); // x 0.1 uW
+    let mut upper = [0; PAGE_BYTES / 2];
+    upper.copy_from_slice(&page[PAGE_BYTES / 2..]);
+    upper
+}
+
+fn qsfp_page(paged: bool) -> [u8; PAGE_BYTES] {
     let mut page = [0; PAGE_BYTES];
     page[0] = 0x11; // QSFP28
     page[1] = 0x08; // SFF-8636 revision
-    page[2] = 0x04; // flat memory: upper page 0 only
+    page[2] = if paged { 0 } else { 0x04 }; // flat memory: upper page 0 only
     put16(&mut page, 22, celsius(TEMPERATURE_C as i8));
     put16(&mut page, 26, 33_000);
     for lane in 0..4 {
@@ -203,6 +234,7 @@ fn qsfp_page() -> [u8; PAGE_BYTES] {
     page[190] = 70; // maximum case temperature
     page[191] = checksum(&page, 128, 191);
     page[192] = 0x02; // 100GBASE-SR4
+    page[195] = if paged { 0x80 } else { 0 }; // page 2 is there
     put(&mut page, 196, &text::<16>("SOFTWARE-0002"));
     put(&mut page, 212, DATE);
     page[220] = 0x0c; // average receive power, transmit power
@@ -211,21 +243,113 @@ fn qsfp_page() -> [u8; PAGE_BYTES] {
     page
 }
 
+/// The memory of a plugged module: what it was made with, and what was written to it since.
+#[derive(Clone, Debug)]
+pub(crate) struct ModuleMemory {
+    module: Module,
+    identification: Option<[u8; PAGE_BYTES]>,
+    diagnostics: Option<[u8; PAGE_BYTES]>,
+    /// The user's upper page.
+    user: [u8; PAGE_BYTES / 2],
+    /// The upper page that shows.
+    page: u8,
+}
+
+/// The byte that selects the upper page.
+const PAGE_SELECT: usize = 127;
+/// Upper page of the user in a QSFP.
+const USER_PAGE: u8 = 2;
+
+impl ModuleMemory {
+    pub(crate) fn new(module: Module) -> Self {
+        Self {
+            module,
+            identification: module.identification_page(),
+            diagnostics: module.diagnostics_page(),
+            user: [0; PAGE_BYTES / 2],
+            page: 0,
+        }
+    }
+
+    pub(crate) const fn module(&self) -> Module {
+        self.module
+    }
+
+    fn is_absent(&self) -> bool {
+        matches!(self.module, Module::Absent | Module::BaseT)
+    }
+
+    /// The 256 bytes that show at a bus address.
+    fn visible(&self, address: u32) -> Option<[u8; PAGE_BYTES]> {
+        let mut bytes = match address {
+            IDENTIFICATION => self.identification?,
+            DIAGNOSTICS => self.diagnostics?,
+            _ => return None,
+        };
+        if address == IDENTIFICATION && self.page > 0 {
+            let upper = match self.page {
+                USER_PAGE => Some(self.user),
+                page => self.module.upper_page(page),
+            };
+            if let Some(upper) = upper {
+                bytes[PAGE_BYTES / 2..].copy_from_slice(&upper);
+            }
+        }
+        Some(bytes)
+    }
+
+    /// Stores one byte, if the standard lets a host write it: SFF-8472 the control and password bytes and the user's part of
+    /// the diagnostics, SFF-8636 controls, masks, password, page select and upper page 2. Other bytes stay as they are.
+    fn store(&mut self, address: u32, at: usize, byte: u8) {
+        match (address, self.module, at) {
+            (DIAGNOSTICS, Module::Sfp28Optical, 110 | 120..=126 | 128..=247) => {
+                if let Some(slot) = self.diagnostics.as_mut().and_then(|page| page.get_mut(at)) {
+                    *slot = byte;
+                }
+            }
+            (IDENTIFICATION, Module::Qsfp28Paged, PAGE_SELECT) => {
+                // A page that is not there leaves page 0.
+                self.page = if self.module.upper_page(byte).is_some() {
+                    byte
+                } else {
+                    0
+                };
+                if let Some(page) = &mut self.identification {
+                    page[PAGE_SELECT] = self.page;
+                }
+            }
+            (
+                IDENTIFICATION,
+                Module::Qsfp28Optical | Module::Qsfp28Paged,
+                86..=98 | 100..=106 | 119..=126,
+            ) => {
+                if let Some(slot) = self
+                    .identification
+                    .as_mut()
+                    .and_then(|page| page.get_mut(at))
+                {
+                    *slot = byte;
+                }
+            }
+            (IDENTIFICATION, Module::Qsfp28Paged, 128..=255) if self.page == USER_PAGE => {
+                self.user[at - PAGE_BYTES / 2] = byte;
+            }
+            _ => {}
+        }
+    }
+}
+
 /// TRANSCEIVER_READ.
-pub(crate) fn read(module: Module, param: u32) -> Reply {
+pub(crate) fn read(memory: &ModuleMemory, param: u32) -> Reply {
     let size = param >> 2 & 0x3f;
     let offset = (param >> 16) as usize;
     if size == 0 || size > READ_LIMIT {
         return Reply::code(response::TRANSCEIVER_BAD_BUFFER_SIZE);
     }
-    let page = match param >> 8 & 0xff {
-        _ if matches!(module, Module::Absent | Module::BaseT) => {
-            return Reply::code(response::TRANSCEIVER_NOT_PRESENT);
-        }
-        IDENTIFICATION => module.identification_page(),
-        DIAGNOSTICS => module.diagnostics_page(),
-        _ => None,
-    };
+    if memory.is_absent() {
+        return Reply::code(response::TRANSCEIVER_NOT_PRESENT);
+    }
+    let page = memory.visible(param >> 8 & 0xff);
     let bytes = page.as_ref().and_then(|page| page.get(offset..));
     match bytes {
         Some(bytes) if !bytes.is_empty() => {
@@ -238,6 +362,27 @@ pub(crate) fn read(module: Module, param: u32) -> Reply {
     }
 }
 
+/// TRANSCEIVER_WRITE: the parameter is that of a read, the data come in the union. Bytes that the module protects are
+/// acknowledged and stay as they are.
+pub(crate) fn write(memory: &mut ModuleMemory, param: u32, data: &[u8]) -> Reply {
+    let size = (param >> 2 & 0x3f) as usize;
+    let offset = (param >> 16) as usize;
+    let address = param >> 8 & 0xff;
+    if size == 0 || size > READ_LIMIT as usize {
+        return Reply::code(response::TRANSCEIVER_BAD_BUFFER_SIZE);
+    }
+    if memory.is_absent() {
+        return Reply::code(response::TRANSCEIVER_NOT_PRESENT);
+    }
+    if memory.visible(address).is_none() || offset + size > PAGE_BYTES {
+        return Reply::code(response::ERROR);
+    }
+    for (index, byte) in data.iter().take(size).enumerate() {
+        memory.store(address, offset + index, *byte);
+    }
+    Reply::ok().with_param(size as u32)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -246,10 +391,17 @@ mod tests {
         size << 2 | address << 8 | offset << 16
     }
 
+    fn optical() -> ModuleMemory {
+        ModuleMemory::new(Module::Sfp28Optical)
+    }
+
     fn read_all(module: Module, address: u32) -> Vec<u8> {
         let mut out = Vec::new();
         while out.len() < PAGE_BYTES {
-            let reply = read(module, param(16, address, out.len() as u32));
+            let reply = read(
+                &ModuleMemory::new(module),
+                param(16, address, out.len() as u32),
+            );
             assert_eq!(reply.response, response::OK);
             out.extend_from_slice(&reply.payload.unwrap()[..reply.param as usize]);
         }
@@ -286,7 +438,7 @@ mod tests {
         for size in 0..64 {
             for offset in [0, 250, 255, 256, 0xffff] {
                 for address in [0, 0xa0, 0xa2, 0xff] {
-                    let reply = read(Module::Sfp28Optical, param(size, address, offset));
+                    let reply = read(&optical(), param(size, address, offset));
                     if reply.response == response::OK {
                         assert!(reply.param > 0 && reply.param <= size.min(16));
                     }
@@ -294,11 +446,11 @@ mod tests {
             }
         }
         assert_eq!(
-            read(Module::Sfp28Optical, param(17, 0xa0, 0)).response,
+            read(&optical(), param(17, 0xa0, 0)).response,
             response::TRANSCEIVER_BAD_BUFFER_SIZE
         );
         assert_eq!(
-            read(Module::Sfp28Optical, param(0, 0xa0, 0)).response,
+            read(&optical(), param(0, 0xa0, 0)).response,
             response::TRANSCEIVER_BAD_BUFFER_SIZE
         );
     }
@@ -306,13 +458,72 @@ mod tests {
     #[test]
     fn an_empty_cage_says_so() {
         assert_eq!(
-            read(Module::Absent, param(16, 0xa0, 0)).response,
+            read(&ModuleMemory::new(Module::Absent), param(16, 0xa0, 0)).response,
             response::TRANSCEIVER_NOT_PRESENT
         );
         assert_eq!(
-            read(Module::Sfp28Copper, param(16, 0xa2, 0)).response,
+            read(&ModuleMemory::new(Module::Sfp28Copper), param(16, 0xa2, 0)).response,
             response::ERROR
         );
         assert_eq!(Module::Absent.transceiver_data(), 0);
+    }
+
+    fn byte(memory: &ModuleMemory, address: u32, at: u32) -> u8 {
+        read(memory, param(1, address, at)).payload.unwrap()[0]
+    }
+
+    #[test]
+    fn only_bytes_of_the_host_can_be_written() {
+        let mut memory = optical();
+        let data = [0x77; 16];
+        assert_eq!(
+            write(&mut memory, param(16, 0xa2, 120), &data),
+            Reply::ok().with_param(16)
+        );
+        for at in 120..136 {
+            let expected = if at == 127 { 0 } else { 0x77 };
+            assert_eq!(byte(&memory, 0xa2, at), expected, "{at}");
+        }
+        write(&mut memory, param(16, 0xa0, 20), &data);
+        assert_eq!(byte(&memory, 0xa0, 20), b'F', "identification is protected");
+        write(&mut memory, param(16, 0xa2, 0), &data);
+        assert_eq!(byte(&memory, 0xa2, 0), 75, "thresholds are protected");
+        for (size, address, at, code) in [
+            (0, 0xa2, 128, response::TRANSCEIVER_BAD_BUFFER_SIZE),
+            (17, 0xa2, 128, response::TRANSCEIVER_BAD_BUFFER_SIZE),
+            (8, 0xac, 0, response::ERROR),
+            (8, 0xa2, 250, response::ERROR),
+        ] {
+            let reply = write(&mut memory, param(size, address, at), &data);
+            assert_eq!(reply.response, code);
+        }
+        let mut none = ModuleMemory::new(Module::Absent);
+        let reply = write(&mut none, param(1, 0xa2, 128), &data);
+        assert_eq!(reply.response, response::TRANSCEIVER_NOT_PRESENT);
+    }
+
+    #[test]
+    fn pages_show_when_they_are_selected() {
+        let mut memory = ModuleMemory::new(Module::Qsfp28Paged);
+        assert_eq!(byte(&memory, 0xa0, 128), 0x11);
+        write(&mut memory, param(1, 0xa0, 127), &[3]);
+        assert_eq!(
+            (byte(&memory, 0xa0, 127), byte(&memory, 0xa0, 128)),
+            (3, 75)
+        );
+        write(&mut memory, param(1, 0xa0, 128), &[9]);
+        assert_eq!(byte(&memory, 0xa0, 128), 75, "thresholds are protected");
+        write(&mut memory, param(1, 0xa0, 127), &[2]);
+        write(&mut memory, param(4, 0xa0, 200), b"mine");
+        assert_eq!(byte(&memory, 0xa0, 201), b'i');
+        write(&mut memory, param(1, 0xa0, 127), &[9]);
+        assert_eq!(
+            (byte(&memory, 0xa0, 127), byte(&memory, 0xa0, 128)),
+            (0, 0x11)
+        );
+        // A flat module has nothing to select.
+        let mut flat = ModuleMemory::new(Module::Qsfp28Optical);
+        write(&mut flat, param(1, 0xa0, 127), &[3]);
+        assert_eq!((byte(&flat, 0xa0, 127), byte(&flat, 0xa0, 128)), (0, 0x11));
     }
 }

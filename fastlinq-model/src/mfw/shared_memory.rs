@@ -264,7 +264,7 @@ impl Mfw {
     }
 
     pub(super) fn write_module(&mut self, index: usize) {
-        let Some(module) = self.ports.get(index).map(|port| port.module) else {
+        let Some(module) = self.ports.get(index).map(|port| port.module.module()) else {
             return;
         };
         self.put(
