@@ -80,6 +80,8 @@ fn log_to_stderr(verbose: u8) {
     };
     env_logger::Builder::new()
         .filter_level(level)
+        // What the way to the adapter complains of is in no report.
+        .filter_module("fastlinq_linux", level.max(log::LevelFilter::Warn))
         .format_timestamp(None)
         .format_target(false)
         .init();

@@ -1,0 +1,168 @@
+# The cases: `fastlinq` on an adapter that vfio-pci has, behind an IOMMU.
+
+A=0000:00:04.0
+SILENT=0000:00:05.0
+
+# fails_with CODE TEXT COMMAND...: exit code and a part of the output.
+fails_with() {
+  wanted=$1 part=$2
+  shift 2
+  code=0
+  output=$("$@" 2>&1) || code=$?
+  [ "$code" = "$wanted" ] || fail "$*: exit code $code, not $wanted: $output"
+  echo "$output" | grep -Eq -- "$part" || fail "$*: no '$part' in: $output"
+}
+
+# number NAME FILE: a number in JSON text, the first of that name.
+number() { sed -nE "s/.*\"$1\": ([0-9.]+).*/\\1/p" "$2" | head -1; }
+
+bring_up() { fastlinq up --adapter "vfio:$A" "$@"; }
+
+# In use by no driver yet: it is looked at, and the message says what to do.
+case_unbound() {
+  expect 'QL41000' fastlinq list
+  expect 'driver      none' fastlinq list
+  expect "fastlinq bind $A" fastlinq list
+  expect 'no fault found' fastlinq diagnose --adapter "sysfs:$A"
+  expect 'version 8.59' fastlinq diagnose --adapter "sysfs:$A"
+  fails_with 1 "no driver has $A, not vfio-pci; bind it with .fastlinq bind $A" bring_up
+}
+
+case_bind() {
+  expect "vfio-pci has $A" fastlinq bind "$A"
+  expect 'vfio-pci has' fastlinq bind "$SILENT"
+  # Nothing to do, and no error.
+  expect 'vfio-pci has' fastlinq bind "$A"
+}
+
+case_list_bound() {
+  expect 'driver      vfio-pci' fastlinq list
+  expect 'ready for this driver' fastlinq list
+  expect '"severity": "note"' fastlinq list --json
+  fails_with 0 "registers: vfio-pci has $A" fastlinq diagnose --adapter "sysfs:$A"
+}
+
+# All promises of a host, an interrupt among them.
+case_host_check() {
+  fastlinq host-check --adapter "vfio:$A" >/tmp/checked || { cat /tmp/checked; fail 'a promise is broken'; }
+  expect 'passed   interrupts arrive' cat /tmp/checked
+  expect 'passed   the device masters the bus' cat /tmp/checked
+}
+
+case_up() {
+  fails_with 0 'no huge pages of 2 MiB left' bring_up
+  expect 'link up' bring_up --cycles 2
+  expect 'no fault found' fastlinq diagnose --adapter "vfio:$A"
+}
+
+case_huge_pages() {
+  echo 24 >/proc/sys/vm/nr_hugepages
+  bring_up -v >/tmp/up 2>&1 || fail "$(cat /tmp/up)"
+  grep -q '2 MiB pages for the device' /tmp/up || fail 'no huge pages are used'
+  ! grep -q 'no huge pages' /tmp/up || fail 'there were huge pages'
+  # All of them are back.
+  expect 'HugePages_Free: +24' cat /proc/meminfo
+}
+
+case_traffic() {
+  fastlinq sample /tmp/sample --frames 1000
+  fastlinq loop /tmp/sample --adapter "vfio:$A" --json >/tmp/loop || fail "$(cat /tmp/loop)"
+  [ "$(number unchanged /tmp/loop)" = 1000 ] || fail "$(cat /tmp/loop)"
+  echo "@measure loop: 1000 frames in $(number seconds /tmp/loop) s"
+}
+
+# Traffic that goes on while something happens to the adapter.
+traffic_begins() {
+  [ -f /tmp/long ] || fastlinq sample /tmp/long --frames 300000 --max 100
+  fastlinq loop /tmp/long --adapter "vfio:$A" >/tmp/long.log 2>&1 &
+  traffic=$!
+  sleep 2
+  kill -0 $traffic 2>/dev/null || { cat /tmp/long.log; fail 'there is no traffic'; }
+}
+
+# traffic_fails: ends by itself in bounded time, with an error and without a panic; afterwards the adapter works again.
+traffic_fails() {
+  begun=$(now)
+  gone() { ! kill -0 $traffic 2>/dev/null; }
+  until_true 60 gone || { kill -9 $traffic; fail 'the traffic does not end'; }
+  code=0
+  wait $traffic || code=$?
+  cat /tmp/long.log
+  [ $code -gt 0 ] && [ $code -lt 100 ] || fail "exit code $code"
+  ! grep -q panicked /tmp/long.log || fail 'a panic'
+  echo "@measure $1: error after $(since "$begun") s"
+  expect 'link up' bring_up
+}
+
+# Two programs cannot have it.
+case_busy() {
+  traffic_begins
+  fails_with 1 'in use by another process' bring_up
+  kill $traffic
+  wait $traffic || true
+}
+
+case_reset_in_traffic() {
+  traffic_begins
+  echo 1 >/sys/bus/pci/devices/$A/reset
+  traffic_fails 'reset in traffic'
+}
+
+# Memory space off: every read gives all ones, as after a surprise removal.
+case_gone_in_traffic() {
+  traffic_begins
+  printf '\000\000' | dd of=/sys/bus/pci/devices/$A/config bs=1 seek=4 count=2 conv=notrunc 2>/dev/null
+  traffic_fails 'gone in traffic'
+}
+
+# The kernel takes the adapter and the memory back from a program that had no time to.
+case_killed_in_traffic() {
+  traffic_begins
+  kill -9 $traffic
+  wait $traffic || true
+  expect 'link up' bring_up
+  expect 'HugePages_Free: +24' cat /proc/meminfo
+}
+
+case_silent() {
+  begun=$(now)
+  fails_with 1 'layer at fault: management firmware' fastlinq up --adapter "vfio:$SILENT"
+  echo "@measure silent management firmware: error after $(since "$begun") s"
+  fails_with 1 'layer at fault: management firmware' fastlinq diagnose --adapter "vfio:$SILENT"
+}
+
+case_unbind() {
+  expect "no driver has $A" fastlinq unbind "$A"
+  expect 'driver      none' fastlinq list
+}
+
+# Bring-up in the same guest on the same adapter: this driver's (from Reset to Up with a link) and Linux's (loading qede until
+# there is an interface; then from up to carrier).
+case_against_qed() {
+  # The doorbells of the cases before that were rung in mid-reset are still on the chip's record.
+  log_may_say '^\[qed_dorq_attn_int_sts:[0-9]+\(\)\]|^(Address|FID|Size|1st drop reason|Sticky reasons)\s'
+  log_may_say 'Received an MFW message indication but no new message'
+  fastlinq bind "$A"
+  best=
+  for round in 1 2 3; do
+    bring_up --json >/tmp/up
+    # All steps but the last, which goes down.
+    took=$(sed -nE 's/.*"wall_us": ([0-9]+).*/\1/p' /tmp/up | sed '$d' | awk '{sum += $1} END {print sum}')
+    if [ -z "$best" ] || [ "$took" -lt "$best" ]; then best=$took; fi
+  done
+  fastlinq unbind "$A"
+  insmod /modules/crc8.ko || true
+  insmod /modules/qed.ko
+  begun=$(now)
+  insmod /modules/qede.ko
+  until_true 60 test -n "$(nic)" || fail 'no interface'
+  probe=$(since "$begun")
+  NIC=$(nic)
+  begun=$(now)
+  ip link set "$NIC" up
+  until_true 60 has_carrier "$NIC" || fail 'no carrier'
+  open=$(since "$begun")
+  echo "@measure bring-up: this driver $(echo "$best" | awk '{printf "%.2f", $1 / 1e6}') s, Linux's $probe s until there is an interface, $open s more until carrier"
+  echo "$best $probe" | awk '{exit !($1 / 1e6 <= $2 / 2)}' || fail 'more than half of what Linux takes'
+  unload
+}
