@@ -80,7 +80,7 @@ traffic_begins() {
   kill -0 $traffic 2>/dev/null || { cat /tmp/long.log; fail 'there is no traffic'; }
 }
 
-# traffic_fails: ends by itself in bounded time, with an error and without a panic; afterwards the adapter works again.
+# traffic_fails WHAT [TEXT]: ends by itself in bounded time, with an error and without a panic; afterwards the adapter works again.
 traffic_fails() {
   begun=$(now)
   gone() { ! kill -0 $traffic 2>/dev/null; }
@@ -91,6 +91,7 @@ traffic_fails() {
   [ $code -gt 0 ] && [ $code -lt 100 ] || fail "exit code $code"
   ! grep -q panicked /tmp/long.log || fail 'a panic'
   echo "@measure $1: error after $(since "$begun") s"
+  [ -z "${2:-}" ] || grep -q "$2" /tmp/long.log || fail "no '$2'"
   expect 'link up' bring_up
 }
 
@@ -112,7 +113,7 @@ case_reset_in_traffic() {
 case_gone_in_traffic() {
   traffic_begins
   printf '\000\000' | dd of=/sys/bus/pci/devices/$A/config bs=1 seek=4 count=2 conv=notrunc 2>/dev/null
-  traffic_fails 'gone in traffic'
+  traffic_fails 'gone in traffic' 'layer at fault: PCI'
 }
 
 # The kernel takes the adapter and the memory back from a program that had no time to.

@@ -7,6 +7,7 @@ use std::io::Read;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use fastlinq_hal::firmware::{FirmwareError, FirmwareImage, Inflater};
+use fastlinq_host::AdapterName;
 use fastlinq_model::firmware_image::{synthetic_image, synthetic_image_of};
 use fastlinq_pac::versions::{self, FirmwareVersion};
 
@@ -68,6 +69,17 @@ pub(crate) fn find(named: Option<&Path>) -> Result<FirmwareSource> {
         .map(|folder| folder.join(NAME))
         .find(|path| path.is_file());
     installed.map_or_else(|| Ok(synthetic(synthetic_image())), |path| read(&path))
+}
+
+/// The same for an adapter: a card is not given the synthetic image unless that was asked for by name.
+pub(crate) fn find_for(adapter: &AdapterName, named: Option<&Path>) -> Result<FirmwareSource> {
+    let source = find(named)?;
+    let card = matches!(adapter, AdapterName::Vfio(_));
+    ensure!(
+        !card || named.is_some() || source.origin != Origin::Synthetic,
+        "the storm-firmware file {NAME} is missing; install it (Debian: firmware-qlogic), or name one with --firmware"
+    );
+    Ok(source)
 }
 
 fn synthetic(bytes: Vec<u8>) -> FirmwareSource {

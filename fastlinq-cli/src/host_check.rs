@@ -19,7 +19,7 @@ use crate::firmware_source;
 const VECTORS: u16 = 2;
 
 pub(crate) fn run(args: &HostCheckArgs) -> Result<ExitCode> {
-    let source = firmware_source::find(args.firmware.as_deref())?;
+    let source = firmware_source::find_for(&args.adapter, args.firmware.as_deref())?;
     let image = FirmwareImage::parse(&source.bytes)
         .map_err(|error| anyhow!("storm firmware file {}: {error}", source.origin))?;
     let host = OpenOptions::default().vectors(VECTORS).open(&args.adapter);

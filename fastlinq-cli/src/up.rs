@@ -25,7 +25,8 @@ const LINK_PATIENCE_US: u64 = 3_000_000;
 const LINK_POLL_US: u32 = 1_000;
 
 pub(crate) fn run(args: &UpArgs) -> Result<ExitCode> {
-    let source = firmware_source::find(args.adapter.firmware.as_deref())?;
+    let source =
+        firmware_source::find_for(&args.adapter.adapter, args.adapter.firmware.as_deref())?;
     let image = source.runnable()?;
     let (host, recording) = setup::host(&args.adapter)?;
     let mut report = Report::new(&args.adapter, &image, &source.origin);

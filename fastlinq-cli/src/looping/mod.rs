@@ -63,7 +63,8 @@ pub(crate) fn run(args: &LoopArgs) -> Result<ExitCode> {
     let size = file.metadata().map_or(0, |metadata| metadata.len());
     let reader =
         CaptureReader::new(BufReader::new(file)).map_err(|error| anyhow!("{name}: {error}"))?;
-    let source = firmware_source::find(args.adapter.firmware.as_deref())?;
+    let source =
+        firmware_source::find_for(&args.adapter.adapter, args.adapter.firmware.as_deref())?;
     let image = source.runnable()?;
     let (host, recording) = setup::host(&args.adapter)?;
     // Other adapters are plugged into whatever they are plugged into.

@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
 use embedded_hal::delay::DelayNs;
+use fastlinq_hal::access::Windows;
 use fastlinq_hal::adapter::{Adapter, Cause, Inventory, Up};
+use fastlinq_hal::host::Host;
 use fastlinq_hal::vport::{ReceiveMode, VportConfig};
 use fastlinq_host::AnyHost;
 use fastlinq_model::wire::capture::{CaptureError, CaptureReader, CaptureWriter};
@@ -192,6 +194,10 @@ impl Traffic {
             }
             return Ok(());
         }
+        // A queue pair lives in memory, and does not notice by itself that the adapter is gone.
+        Windows::new(self.host.registers())
+            .check()
+            .map_err(Cause::from)?;
         if let Some((number, _)) = waiting.front() {
             let number = *number;
             self.problem(|| format!("frame {number} did not come back"));
