@@ -1,7 +1,7 @@
 //! Queue pairs: one receive and one transmit queue with their own status block, as the data path sees them.
 
 use core::fmt;
-use core::sync::atomic::{Ordering, fence};
+use core::sync::atomic::{AtomicU16, Ordering, fence};
 
 use fastlinq_pac::BusAddress;
 use fastlinq_pac::bar::igu::{self, Acknowledge, Interrupt};
@@ -117,6 +117,8 @@ pub struct QueuePort<H: Host> {
     acknowledge: usize,
     producers: usize,
     doorbell: usize,
+    /// What the doorbell said last.
+    rung: AtomicU16,
     vector: u16,
     igu_status_block: u16,
     bring_up: u32,
@@ -146,6 +148,7 @@ impl<H: Host> QueuePort<H> {
             doorbells: parts.doorbells,
             acknowledge: igu::acknowledge(parts.igu_status_block).value() as usize,
             producers: parts.producers,
+            rung: AtomicU16::new(0),
             doorbell: Doorbell::slow_path(0).address(u32::from(parts.transmit_cid)) as usize,
             vector: parts.vector,
             igu_status_block: parts.igu_status_block,
@@ -212,10 +215,17 @@ impl<H: Host> QueuePort<H> {
     /// Rings the transmit doorbell with the descriptor producer.
     #[inline]
     pub fn ring_tx(&self, bd_prod: u16) {
+        self.rung.store(bd_prod, Ordering::Relaxed);
         self.doorbells.write_barrier();
         self.doorbells
             .write32(self.doorbell, Doorbell::transmit(bd_prod).word());
         self.doorbells.write_barrier();
+    }
+
+    /// Rings the transmit doorbell with the producer that it had last, because the chip may have lost it; see
+    /// [`recover_doorbells`](crate::adapter::Adapter::recover_doorbells). It does no harm when it has not.
+    pub fn ring_again(&self) {
+        self.ring_tx(self.rung.load(Ordering::Relaxed));
     }
 
     /// Acknowledges up to `status_index` and lets the device interrupt again; it does so at once when there is newer work.

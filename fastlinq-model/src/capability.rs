@@ -191,7 +191,7 @@ const TABLE: &[Capability] = &[
         "attention",
         "block interrupts and parities",
         NotModelled,
-        "AEU words read 0 for them",
+        "AEU words read 0 for them, but for the doorbell queue's interrupt",
     ),
     row(
         "dorq",
@@ -201,10 +201,11 @@ const TABLE: &[Capability] = &[
     ),
     row(
         "dorq",
-        "PWM and DPM doorbells, overflow recovery",
-        Ignored,
-        "counted; no overflow ever happens",
+        "overflow of a function's queue, its attention and recovery",
+        Modelled,
+        "by the host's call: no overflow happens by itself",
     ),
+    row("dorq", "PWM and DPM doorbells", Ignored, "counted"),
     row(
         "qm",
         "command ready",

@@ -275,6 +275,20 @@ impl Card {
         }
     }
 
+    /// Lets a function's queue of doorbells overflow, as a busy host can: from now on its doorbells are lost, until its driver
+    /// answers the attention and clears the flag.
+    pub fn overflow_doorbells(&mut self, function: u8) {
+        let (unit, pf) = self.locate(function);
+        if let Some(unit) = self
+            .units
+            .get_mut(unit)
+            .filter(|_| function < self.config.functions)
+        {
+            unit.engine.overflow_doorbells(context!(self), pf);
+            self.settle();
+        }
+    }
+
     /// Allows or forbids a function to master the bus: bit 2 of its PCI command register. Allowed at power-up, because a
     /// host in the same process has no such register.
     pub fn set_bus_master(&mut self, function: u8, allowed: bool) {

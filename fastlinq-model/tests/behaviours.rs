@@ -596,6 +596,37 @@ fn behaviour_20_doorbells_are_decoded() {
 }
 
 #[test]
+fn behaviour_26_an_overflow_swallows_doorbells_until_it_is_cleared() {
+    let mut bench = Bench::k2();
+    let slow = slow_path_on(&mut bench);
+    let (_, attention) = bench.interrupts_on();
+    slow.post_common(&mut bench, 0, 1, slow.data);
+    bench.card.overflow_doorbells(0);
+    // Status, details, the flag, and the attention of the doorbell queue.
+    assert_eq!(bench.read(0x10_0180), 0b110);
+    assert_eq!(bench.read(0x10_09d0), 1);
+    assert_eq!(bench.read(0x87b4 + 4 * 5), 1 << 27);
+    assert_eq!(bench.load32(attention), 1);
+    bench.doorbell(0, 0x0001_108c);
+    let counters = bench.card.counters();
+    assert_eq!((counters.doorbells_overflowed, counters.ramrods), (1, 0));
+    // The driver's way: abort, wait for the queue to be empty, clear the flag, clear the status, ring again.
+    bench.write(0x10_09d8, 1);
+    assert_eq!(bench.read(0x10_09c0), 0);
+    bench.write(0x10_09d0, 0);
+    bench.write(0x10_0188, 0b110);
+    assert_eq!(bench.read(0x87b4 + 4 * 5), 0);
+    bench.bar_write(0, 0xff88, 1);
+    assert_eq!(bench.load32(attention), 0);
+    bench.doorbell(0, 0x0001_108c);
+    assert_eq!(bench.card.counters().ramrods, 1);
+    // A reset takes the flag with it.
+    bench.card.overflow_doorbells(0);
+    bench.card.flr(0);
+    assert_eq!(bench.read(0x10_09d0), 0);
+}
+
+#[test]
 fn behaviour_18_status_blocks_are_written_whole_and_coalesced() {
     let mut bench = Bench::k2();
     let slow = slow_path_on(&mut bench);

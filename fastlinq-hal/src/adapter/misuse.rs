@@ -77,6 +77,10 @@ pub enum Misuse {
     NoSuchFlow(u16),
     /// A tunnel has no UDP port, or two have the same.
     TunnelPorts,
+    /// The link was not asked for.
+    NoLink,
+    /// The time in microseconds until the transmitter idles is out of range.
+    IdleTimer(u32),
     /// Interrupts are wanted and the host has no vectors for them.
     NoInterruptVectors,
     /// The function has fewer status blocks, queues or connections than one queue pair needs.
@@ -140,6 +144,13 @@ impl fmt::Display for Misuse {
             Self::NoSuchFlow(flow) => write!(f, "flow {flow} is not steered"),
             Self::TunnelPorts => {
                 f.write_str("a tunnel has no UDP port, or two tunnels have the same")
+            }
+            Self::NoLink => f.write_str("the link was not asked for"),
+            Self::IdleTimer(us) => {
+                write!(
+                    f,
+                    "a time of {us} µs until the transmitter idles is out of range"
+                )
             }
             Self::NoInterruptVectors => f.write_str("the host has no interrupt vectors"),
             Self::NoResources => {

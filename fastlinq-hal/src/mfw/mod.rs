@@ -28,6 +28,7 @@ pub mod function;
 mod halt;
 mod info;
 pub mod link;
+pub mod link_report;
 pub mod load;
 pub mod lock;
 mod mac;

@@ -432,6 +432,22 @@ fn report_target_access(bus: &impl RegisterBus, report: &mut AttentionReport) {
     });
 }
 
+/// Clears the flag that makes the chip drop all doorbells of the function; whether it was set. Doorbells that are queued are
+/// waited for, for a bounded number of looks.
+pub(crate) fn clear_doorbell_overflow(bus: &impl RegisterBus) -> bool {
+    if dorq::PF_OVFL_STICKY.on(bus).get() & 1 == 0 {
+        return false;
+    }
+    dorq::DPM_FORCE_ABORT.on(bus).set(1);
+    for _ in 0..1000 {
+        if dorq::PF_USAGE_CNT.on(bus).get() == 0 {
+            break;
+        }
+    }
+    dorq::PF_OVFL_STICKY.on(bus).set(0);
+    true
+}
+
 fn report_doorbell_drop(bus: &impl RegisterBus, report: &mut AttentionReport) {
     const BLOCK_IN_RESET: u32 = 0xdead_beaf;
     let status = dorq::INT_STS.on(bus).get();
@@ -439,15 +455,7 @@ fn report_doorbell_drop(bus: &impl RegisterBus, report: &mut AttentionReport) {
     if (status == 0 && sticky == 0) || status == BLOCK_IN_RESET {
         return;
     }
-    if sticky != 0 {
-        dorq::DPM_FORCE_ABORT.on(bus).set(1);
-        for _ in 0..1000 {
-            if dorq::PF_USAGE_CNT.on(bus).get() == 0 {
-                break;
-            }
-        }
-        dorq::PF_OVFL_STICKY.on(bus).set(0);
-    }
+    clear_doorbell_overflow(bus);
     let reason = dorq::DB_DROP_REASON.on(bus).get() & 0xf_ffff;
     dorq::INT_STS_WR.on(bus).set(status);
     dorq::DB_DROP_DETAILS_REL.on(bus).set(0);

@@ -12,6 +12,7 @@ mod statistics;
 #[cfg(test)]
 pub(crate) mod test_memory;
 
+pub(crate) use attention::clear_doorbell_overflow;
 pub use attention::*;
 pub use builders::*;
 pub use events::*;

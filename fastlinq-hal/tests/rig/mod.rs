@@ -337,6 +337,7 @@ pub struct Setup {
     pub config: AdapterConfig,
     pub vport: VportConfig,
     pub buffer_bytes: u16,
+    pub vectors: u16,
 }
 
 impl Default for Setup {
@@ -347,13 +348,18 @@ impl Default for Setup {
             config: AdapterConfig::default(),
             vport: VportConfig::default(),
             buffer_bytes: 2048,
+            vectors: 0,
         }
     }
 }
 
 impl Rig {
     pub fn new(setup: Setup) -> Self {
-        let host = ModelHost::builder().chip(setup.chip).seed(11).build();
+        let host = ModelHost::builder()
+            .chip(setup.chip)
+            .seed(11)
+            .interrupt_vectors(setup.vectors)
+            .build();
         let (near, far) = cable();
         host.set_wire(0, Box::new(near));
         let config = AdapterConfig {

@@ -180,6 +180,8 @@ pub struct Counters {
     pub doorbells: u64,
     /// Doorbells that were dropped.
     pub doorbells_dropped: u64,
+    /// Doorbells that were lost silently because the function's queue of them had overflowed.
+    pub doorbells_overflowed: u64,
     /// Doorbells in the PWM region, which are ignored.
     pub doorbells_pwm: u64,
     /// Status blocks written to the host.

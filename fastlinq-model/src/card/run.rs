@@ -150,7 +150,14 @@ impl Card {
             .units
             .iter()
             .filter_map(|unit| unit.engine.cau_next_ns());
-        let next = timers.chain(self.mfw.next_due_ns()).min()?;
+        let aggregations = self
+            .units
+            .iter()
+            .filter_map(|unit| unit.storm.next_due_ns());
+        let next = timers
+            .chain(aggregations)
+            .chain(self.mfw.next_due_ns())
+            .min()?;
         Some(next.max(self.outside.now_ns + 1))
     }
 

@@ -16,6 +16,10 @@ const MFW_LINE: u32 = 1 << 8;
 /// General attention that a storm assertion raises.
 const FIRMWARE_ASSERT: u32 = 32;
 
+/// Input word of the doorbell queue, and its interrupt's bit there; the bit before is its parity.
+pub(crate) const DORQ_WORD: u32 = 5;
+pub(crate) const DORQ_INTERRUPT: u32 = 1 << 27;
+
 /// The attention status block of one PF.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Attention {
@@ -40,11 +44,13 @@ impl Attention {
 }
 
 impl Engine {
-    /// The AEU's input word `index` (0 to 8): general attentions 0 to 31 in the third, the others in the fourth.
+    /// The AEU's input word `index` (0 to 8): general attentions 0 to 31 in the third, the others in the fourth; the
+    /// doorbell queue's interrupt in the sixth.
     pub(crate) fn aeu_after_invert(&self, index: u32) -> u32 {
         let range = match index {
             2 => 0..32,
             3 => 32..GENERAL,
+            DORQ_WORD if self.grc.common(DORQ_INT_STATUS) != 0 => return DORQ_INTERRUPT,
             _ => return 0,
         };
         let first = range.start;
@@ -57,13 +63,14 @@ impl Engine {
     /// The level of the twelve attention lines of a PF.
     fn attention_lines(&self, pf: u8) -> u32 {
         let mut lines = 0;
-        let words = [self.aeu_after_invert(2), self.aeu_after_invert(3)];
-        if words != [0, 0] {
+        let words = [2, 3, DORQ_WORD].map(|index| (index, self.aeu_after_invert(index)));
+        if words.iter().any(|(_, word)| *word != 0) {
             for group in 0..8 {
                 let enables = AEU_ENABLE + group * AEU_GROUP_BYTES;
-                let active = words[0] & self.grc.common(enables + 8)
-                    | words[1] & self.grc.common(enables + 12);
-                lines |= u32::from(active != 0) << group;
+                let active = words
+                    .iter()
+                    .any(|(index, word)| word & self.grc.common(enables + 4 * index) != 0);
+                lines |= u32::from(active) << group;
             }
             lines &= self.grc.common(ATTENTION_MASK);
         }
@@ -102,8 +109,9 @@ impl Engine {
     /// Compares the lines of a PF with what its attention status block shows.
     ///
     /// A line that rises is shown when it is enabled, its leading edge is latched and it is not acknowledged yet. A line
-    /// that fell is taken back only after it was acknowledged, even while it is disabled: drivers disable a line between
-    /// acknowledging and the end of their service.
+    /// that fell, or that was disabled, is taken back only after it was acknowledged. That disabling counts as falling is
+    /// [inferred] from drivers: they disable a line, acknowledge it, and look for a block's interrupt, which is a level, only
+    /// when the line is taken back; then they enable it again.
     pub(crate) fn evaluate_attention(&mut self, cx: &mut Context<'_>, pf: u8) {
         let own = self.own(pf);
         let configuration = self.grc.get(&own, IGU_PF_CONFIGURATION);
@@ -114,11 +122,11 @@ impl Engine {
             return;
         };
         let lines = self.attention_lines(pf);
-        let rising =
-            self.grc.get(&own, IGU_ATTENTION_ENABLE) & self.grc.get(&own, IGU_LEADING_EDGE);
+        let enabled = self.grc.get(&own, IGU_ATTENTION_ENABLE);
+        let rising = enabled & self.grc.get(&own, IGU_LEADING_EDGE);
         let falling = self.grc.get(&own, IGU_TRAILING_EDGE);
         let set = lines & !attention.bits & !attention.ack & rising;
-        let clear = !lines & attention.bits & attention.ack & falling;
+        let clear = !(lines & enabled) & attention.bits & attention.ack & falling;
         if set | clear != 0 {
             self.attention[usize::from(pf)].bits = (attention.bits | set) & !clear;
             self.send_attention(cx, pf);

@@ -16,6 +16,9 @@ const DROPPED: u32 = 1 << 1;
 const REASON_DISABLED: u32 = 1;
 const REASON_RANGE: u32 = 2;
 const REASON_DESTINATION: u32 = 4;
+const REASON_OVERFLOW: u32 = 8;
+/// Bit of the interrupt status: a queue of doorbells has overflowed.
+const OVERFLOWN: u32 = 1 << 2;
 
 impl Engine {
     /// A 32-bit store to the doorbell BAR.
@@ -30,6 +33,11 @@ impl Engine {
                 REASON_DISABLED,
                 "the function's doorbells are disabled",
             );
+        }
+        if self.grc.get(&own, DORQ_OVERFLOW_STICKY) & 1 != 0 {
+            // Silently, until the driver has cleared the flag.
+            cx.outside.counters.doorbells_overflowed += 1;
+            return;
         }
         // Behind the normal region lies the PWM region, which an L2 function does not use.
         if offset >= self.grc.get(&own, DORQ_MIN_ADDRESS).saturating_mul(0x1000) {
@@ -68,6 +76,31 @@ impl Engine {
         self.work.push_back(Work::Doorbell(doorbell));
     }
 
+    /// Lets the doorbell queue of a PF overflow: from now on its doorbells are dropped, until the driver clears the flag.
+    pub(crate) fn overflow_doorbells(&mut self, cx: &mut Context<'_>, pf: u8) {
+        let own = self.own(pf);
+        self.grc.set(&own, DORQ_OVERFLOW_STICKY, 1);
+        self.raise_dorq(cx, DROPPED | OVERFLOWN, (pf, 0, REASON_OVERFLOW));
+    }
+
+    /// Sets interrupt status bits, latches the first drop's details, and raises the attention.
+    fn raise_dorq(
+        &mut self,
+        cx: &mut Context<'_>,
+        bits: u32,
+        (pf, offset, reason): (u8, u32, u32),
+    ) {
+        let status = self.grc.common(DORQ_INT_STATUS);
+        self.grc.set_common(DORQ_INT_STATUS, status | bits);
+        if status & DROPPED == 0 {
+            self.grc.set_common(DORQ_DROP_ADDRESS, offset);
+            self.grc.set_common(DORQ_DROP_REASON, reason);
+            self.grc
+                .set_common(DORQ_DROP_DETAILS, u32::from(self.opaque_fid(pf)));
+        }
+        self.evaluate_all_attention(cx);
+    }
+
     fn drop_doorbell(
         &mut self,
         cx: &mut Context<'_>,
@@ -80,20 +113,14 @@ impl Engine {
         let cause = DmaCause::register("doorbell", offset, u64::from(data));
         cx.outside
             .violation(Some(Function::pf(pf)), ViolationKind::Doorbell(why), cause);
-        let status = self.grc.common(DORQ_INT_STATUS);
-        self.grc.set_common(DORQ_INT_STATUS, status | DROPPED);
-        if status & DROPPED == 0 {
-            self.grc.set_common(DORQ_DROP_ADDRESS, offset);
-            self.grc.set_common(DORQ_DROP_REASON, reason);
-            self.grc
-                .set_common(DORQ_DROP_DETAILS, u32::from(self.opaque_fid(pf)));
-        }
+        self.raise_dorq(cx, DROPPED, (pf, offset, reason));
     }
 
     /// Write-one-to-clear of the interrupt status.
-    pub(crate) fn dorq_clear(&mut self, value: u32) {
+    pub(crate) fn dorq_clear(&mut self, cx: &mut Context<'_>, value: u32) {
         let status = self.grc.common(DORQ_INT_STATUS) & !value;
         self.grc.set_common(DORQ_INT_STATUS, status);
+        self.evaluate_all_attention(cx);
     }
 
     /// The latched details of a dropped doorbell are released.

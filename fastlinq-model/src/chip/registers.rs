@@ -198,7 +198,7 @@ impl Engine {
             IGU_CLEANUP_STATUS..0x18_0c00
             | IGU_WRITE_DONE_PENDING..0x18_0930
             | IGU_PRODUCERS..0x18_4000 => return,
-            DORQ_INT_STATUS_WRITE => self.dorq_clear(value),
+            DORQ_INT_STATUS_WRITE => self.dorq_clear(cx, value),
             DORQ_INT_STATUS => return,
             _ => self.grc.set(&requester, address, value),
         }

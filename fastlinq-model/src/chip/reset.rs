@@ -1,6 +1,7 @@
 //! Power-up values, and what a function level reset takes back.
 
 use super::address::*;
+use super::attention::{DORQ_INTERRUPT, DORQ_WORD};
 use super::igu::Line;
 use super::{Context, Engine, Work};
 use crate::Chip;
@@ -40,6 +41,8 @@ impl Engine {
             (TIMEOUT_ENABLE, 1),
             // Storm assertion, and the other general attentions behind it, go to the first attention line.
             (AEU_ENABLE + 12, 0xf),
+            // So does the doorbell queue's interrupt.
+            (AEU_ENABLE + 4 * DORQ_WORD, DORQ_INTERRUPT),
         ] {
             self.grc.set_common(address, value);
         }

@@ -126,7 +126,8 @@ pub(super) struct Aggregation {
     pub(super) total: usize,
     pub(super) buffers: u8,
     pub(super) segments: u16,
-    pub(super) opened_ns: u64,
+    /// Model time at which it ends by itself.
+    pub(super) deadline_ns: u64,
 }
 
 impl Aggregation {
@@ -177,6 +178,15 @@ pub(super) struct Aggregations {
 impl Aggregations {
     pub(super) fn count(&self) -> usize {
         self.open.iter().flatten().count()
+    }
+
+    /// When the first of them ends by itself.
+    pub(super) fn next_deadline_ns(&self) -> Option<u64> {
+        self.open
+            .iter()
+            .flatten()
+            .map(|open| open.deadline_ns)
+            .min()
     }
 
     pub(super) fn find(&self, segment: &Segment<'_>) -> Option<usize> {

@@ -84,8 +84,8 @@ pub const CAPABILITIES: &[Capability] = &[
     ),
     row(
         "flow steering (GFT)",
-        Extent::Partly,
-        "by the fields of the profile mask; the CAM line only has to be valid",
+        Extent::Modelled,
+        "by CAM line and profile mask; as many flows as the searcher has free elements, whose memory is not used",
     ),
     row(
         "OpenFlow, UDP and GFS filters",
@@ -105,7 +105,7 @@ pub const CAPABILITIES: &[Capability] = &[
     row(
         "aggregation (TPA)",
         Extent::Partly,
-        "split mode, one buffer per segment, no tunnels",
+        "split mode, one buffer per segment, no tunnels; time-outs as they stand in storm RAM when an aggregation begins",
     ),
     row(
         "transmit checksums, VLAN insertion, segmentation",

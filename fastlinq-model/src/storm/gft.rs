@@ -1,10 +1,13 @@
 //! Generic flow table: flows that a driver steers to a queue, a vport or nowhere.
 
-use fastlinq_pac::hsi::{EthErrorCode, GftFilterUpdateAction, RxUpdateGftFilterRamrodData};
-use fastlinq_pac::registers::prs;
+use fastlinq_pac::hsi::{
+    EthErrorCode, GftFilterUpdateAction, GftProfileIpVersion, GftProfileTunnelType,
+    GftProfileUpperProtocolType, RxUpdateGftFilterRamrodData, gft_cam_line_mapped,
+};
+use fastlinq_pac::registers::{prs, src};
 
 use super::Storm;
-use super::parse::{Parsed, TunnelKind};
+use super::parse::{IpVersion, Network, Parsed, TransportKind, TunnelKind};
 use super::ramrod::{Done, Refusal};
 use super::receive::{Arrival, receive_tunnels};
 use super::spq::address_of;
@@ -105,18 +108,119 @@ pub(super) enum GftVerdict {
     },
 }
 
-/// The PF's profile mask, or `None` while the search is off.
-fn profile(fabric: &mut dyn Fabric, pf: u8) -> Option<(u32, u32)> {
-    let function = Function::pf(pf);
-    let valid = fabric.register(function, prs::GFT_CAM.address().value() + 4 * u32::from(pf)) & 1;
-    if valid == 0 || fabric.register(function, prs::SEARCH_GFT.address().value()) & 1 == 0 {
-        return None;
+/// What the parser is told of a PF's flows.
+#[derive(Clone, Copy, Debug)]
+struct Profile {
+    /// Which frames are looked up at all.
+    cam: u32,
+    /// Which of their fields count: low and high word.
+    mask: (u32, u32),
+}
+
+impl Profile {
+    /// The PF's profile, or `None` while the search is off.
+    fn of(fabric: &mut dyn Fabric, pf: u8) -> Option<Self> {
+        let function = Function::pf(pf);
+        let cam = fabric.register(function, prs::GFT_CAM.address().value() + 4 * u32::from(pf));
+        let search = fabric.register(function, prs::SEARCH_GFT.address().value());
+        if bits!(cam, gft_cam_line_mapped::VALID) == 0 || search & 1 == 0 {
+            return None;
+        }
+        let line = prs::GFT_PROFILE_MASK_RAM.address().value() + 8 * u32::from(pf);
+        let mask = (
+            fabric.register(function, line),
+            fabric.register(function, line + 4),
+        );
+        Some(Self { cam, mask })
     }
-    let line = prs::GFT_PROFILE_MASK_RAM.address().value() + 8 * u32::from(pf);
-    Some((
-        fabric.register(function, line),
-        fabric.register(function, line + 4),
-    ))
+
+    /// Whether the CAM line lets a frame of the PF be looked up: where a mask has a bit, the value has to agree.
+    fn covers(&self, parsed: &Parsed, pf: u8) -> bool {
+        use gft_cam_line_mapped as line;
+        let version = |network: Option<Network>| match network.map(|network| network.version) {
+            Some(IpVersion::V6) => GftProfileIpVersion::IPV6.value(),
+            _ => GftProfileIpVersion::IPV4.value(),
+        };
+        let layer = parsed.innermost();
+        let outer = parsed.tunnel.and(parsed.outer.network);
+        let fields = [
+            (
+                bits!(self.cam, line::PF_ID),
+                bits!(self.cam, line::PF_ID_MASK),
+                u32::from(pf),
+            ),
+            (
+                bits!(self.cam, line::IP_VERSION),
+                bits!(self.cam, line::IP_VERSION_MASK),
+                version(layer.network).into(),
+            ),
+            (
+                bits!(self.cam, line::TUNNEL_IP_VERSION),
+                bits!(self.cam, line::TUNNEL_IP_VERSION_MASK),
+                version(outer).into(),
+            ),
+            (
+                bits!(self.cam, line::UPPER_PROTOCOL_TYPE),
+                bits!(self.cam, line::UPPER_PROTOCOL_TYPE_MASK),
+                upper_protocol(parsed).into(),
+            ),
+            (
+                bits!(self.cam, line::TUNNEL_TYPE),
+                bits!(self.cam, line::TUNNEL_TYPE_MASK),
+                tunnel_type(parsed).into(),
+            ),
+        ];
+        fields
+            .into_iter()
+            .all(|(wanted, mask, there): (u32, u32, u32)| (wanted ^ there) & mask == 0)
+    }
+}
+
+/// The CAM's code of what is above IP; one that no protocol has for what has no code.
+fn upper_protocol(parsed: &Parsed) -> u8 {
+    const NONE: u8 = 0xf;
+    const ICMP: u8 = 1;
+    const ICMPV6: u8 = 58;
+    const ARP: u16 = 0x0806;
+    let layer = parsed.innermost();
+    if layer
+        .ethernet
+        .is_some_and(|ethernet| ethernet.ether_type == ARP)
+    {
+        return GftProfileUpperProtocolType::ARP_PROTOCOL.value();
+    }
+    match (
+        layer.transport.map(|transport| transport.kind),
+        layer.network,
+    ) {
+        (Some(TransportKind::Tcp), _) => GftProfileUpperProtocolType::TCP_PROTOCOL.value(),
+        (Some(TransportKind::Udp), _) => GftProfileUpperProtocolType::UDP_PROTOCOL.value(),
+        (None, Some(network)) if matches!(network.protocol, ICMP | ICMPV6) => {
+            GftProfileUpperProtocolType::ICMP_PROTOCOL.value()
+        }
+        _ => NONE,
+    }
+}
+
+/// The CAM's code of a frame's tunnel.
+fn tunnel_type(parsed: &Parsed) -> u8 {
+    let ethernet = parsed.innermost().ethernet.is_some();
+    match (parsed.tunnel.map(|tunnel| tunnel.kind), ethernet) {
+        (None, _) => GftProfileTunnelType::NO_TUNNEL,
+        (Some(TunnelKind::Vxlan), _) => GftProfileTunnelType::VXLAN_TUNNEL,
+        (Some(TunnelKind::Gre), true) => GftProfileTunnelType::GRE_MAC_OR_NVGRE_TUNNEL,
+        (Some(TunnelKind::Gre), false) => GftProfileTunnelType::GRE_IP_TUNNEL,
+        (Some(TunnelKind::Geneve), true) => GftProfileTunnelType::GENEVE_MAC_TUNNEL,
+        (Some(TunnelKind::Geneve), false) => GftProfileTunnelType::GENEVE_IP_TUNNEL,
+    }
+    .value()
+}
+
+/// Flows that the searcher has memory for.
+fn search_memory(fabric: &mut dyn Fabric, pf: u8) -> usize {
+    let function = Function::pf(pf);
+    let count = fabric.register(function, src::COUNTFREE.address().value());
+    FILTERS.min(count as usize)
 }
 
 const FAILED: u8 = EthErrorCode::FILTERS_GFT_UPDATE_FAIL.value();
@@ -135,7 +239,7 @@ impl Storm {
                 Refusal::code(why, FAILED)
             }
         };
-        let profile = profile(fabric, function.pf)
+        let profile = Profile::of(fabric, function.pf)
             .ok_or(fail("GFT filter without a profile or with the search off"))?;
         let length = data.pkt_hdr_length.get();
         if length > SAMPLE_BYTES {
@@ -150,7 +254,11 @@ impl Storm {
         let tunnels = receive_tunnels(fabric, function.pf);
         let parsed = Parsed::headers(&sample, &tunnels)
             .ok_or(fail("GFT sample header is not an Ethernet header"))?;
-        let key = GftKey::of(&sample, &parsed, profile);
+        let key = GftKey::of(&sample, &parsed, profile.mask);
+        let room = search_memory(fabric, function.pf);
+        if room == 0 {
+            return Err(fail("GFT filter without memory for the searcher"));
+        }
         let verdict = match data.vport_id.get() {
             DROP_VPORT => GftVerdict::Drop,
             vport => {
@@ -171,7 +279,7 @@ impl Storm {
             .gft;
         let place = filters.iter().position(|filter| filter.key == key);
         match (GftFilterUpdateAction(data.filter_action), place) {
-            (GftFilterUpdateAction::ADD_FILTER, None) if filters.len() < FILTERS => {
+            (GftFilterUpdateAction::ADD_FILTER, None) if filters.len() < room => {
                 filters.push(GftFilter { key, verdict })
             }
             (GftFilterUpdateAction::DELETE_FILTER, Some(place)) => {
@@ -199,7 +307,11 @@ impl Storm {
         if filters.is_empty() {
             return None;
         }
-        let key = GftKey::of(arrival.frame, arrival.parsed, profile(fabric, pf)?);
+        let profile = Profile::of(fabric, pf)?;
+        if !profile.covers(arrival.parsed, pf) {
+            return None;
+        }
+        let key = GftKey::of(arrival.frame, arrival.parsed, profile.mask);
         filters
             .iter()
             .find(|filter| filter.key == key)

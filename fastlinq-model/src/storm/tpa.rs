@@ -212,7 +212,7 @@ impl RxQueue {
                 total: length,
                 buffers: 1,
                 segments: 1,
-                opened_ns: fabric.now_ns(),
+                deadline_ns: fabric.now_ns().saturating_add(timeout_ns(fabric, layout)),
             });
         }
         true
@@ -351,21 +351,31 @@ impl Storm {
         }
     }
 
-    /// Ends aggregations that have been open for longer than the firmware's timeout.
+    /// Ends aggregations that have been open for as long as the firmware's timeout said when they began.
     pub(super) fn close_old_aggregations(&mut self, fabric: &mut dyn Fabric) {
-        let set = fabric.ram32(
-            self.layout.tpa_timeout_us.storm,
-            self.layout.tpa_timeout_us.offset(0),
-        );
-        let timeout_ns = u64::from(if set == 0 { DEFAULT_TIMEOUT_US } else { set }) * 1000;
         let now = fabric.now_ns();
         for queue in self.rx_queues.values_mut() {
             for index in 0..queue.aggregations.open.len() {
-                let old = queue.aggregations.open.get(index).and_then(Option::as_ref);
-                if old.is_some_and(|open| now.saturating_sub(open.opened_ns) >= timeout_ns) {
+                let open = queue.aggregations.open.get(index).and_then(Option::as_ref);
+                if open.is_some_and(|open| open.deadline_ns <= now) {
                     queue.close(fabric, &self.layout, index, EndReason::Timeout);
                 }
             }
         }
     }
+
+    /// The model time at which an aggregation ends by itself, if one is open.
+    pub(crate) fn next_due_ns(&self) -> Option<u64> {
+        let queues = self.rx_queues.values();
+        queues
+            .filter_map(|queue| queue.aggregations.next_deadline_ns())
+            .min()
+    }
+}
+
+/// The firmware's timeout of an aggregation.
+fn timeout_ns(fabric: &mut dyn Fabric, layout: &StormLayout) -> u64 {
+    let variable = &layout.tpa_timeout_us;
+    let set = fabric.ram32(variable.storm, variable.offset(0));
+    u64::from(if set == 0 { DEFAULT_TIMEOUT_US } else { set }) * 1000
 }

@@ -118,6 +118,31 @@ fn a_gap_a_timeout_and_an_update_end_aggregations() {
 }
 
 #[test]
+fn an_open_aggregation_is_due_at_its_timeout() {
+    let mut bench = Bench::new();
+    let (_driver, mut ring) = ready(&mut bench);
+    assert_eq!(bench.storm.next_due_ns(), None);
+    let start = bench.fabric.now_ns;
+    bench.receive(&tcp4(1000, "", 1000));
+    assert_eq!(bench.storm.next_due_ns(), Some(start + 100_000));
+    bench.fabric.now_ns += 40_000;
+    bench.receive(&tcp4(2000, "", 1000));
+    assert_eq!(bench.storm.next_due_ns(), Some(start + 100_000));
+    bench.fabric.now_ns = start + 99_999;
+    bench.storm.advance(&mut bench.fabric);
+    assert_eq!(bench.storm.next_due_ns(), Some(start + 100_000));
+    bench.fabric.now_ns = start + 100_000;
+    bench.storm.advance(&mut bench.fabric);
+    assert_eq!(aggregate(&bench, &mut ring).0, 4, "timeout");
+    assert_eq!(bench.storm.next_due_ns(), None);
+    // As the driver set it.
+    bench.fabric.set_ram32(StormId::M, 0xbf60, 7);
+    bench.receive(&tcp4(9000, "", 1000));
+    assert_eq!(bench.storm.next_due_ns(), Some(start + 107_000));
+    bench.assert_quiet();
+}
+
+#[test]
 fn buffers_limit_an_aggregation() {
     let mut bench = Bench::new();
     let (_driver, mut ring) = ready(&mut bench);

@@ -149,17 +149,46 @@ fn flows_are_steered_and_dropped() {
         .fabric
         .set_register(function, 0x1f_1000, 1 << 31 | 1 << 30 | 1 << 19);
     bench.fabric.set_register(function, 0x1f_1004, 0b1110);
+    assert_eq!(
+        gft(&mut bench, &mut driver, &sample, false, 0, 2),
+        21,
+        "no memory for the searcher"
+    );
+    bench.fabric.set_register(function, 0x23_8540, 1);
     assert_eq!(gft(&mut bench, &mut driver, &sample, false, 0, 2), 0);
     assert_eq!(
         gft(&mut bench, &mut driver, &sample, false, 0, 1),
         21,
         "the same flow"
     );
+    let mut second = sample.clone();
+    second[34] ^= 1;
+    assert_eq!(
+        gft(&mut bench, &mut driver, &second, false, 0, 1),
+        21,
+        "one free element"
+    );
     bench.receive(&tcp4(5, "", 100));
     let (cqe, _) = rings[2].packet(&bench).unwrap();
     assert_eq!(cqe.flow_id_or_resource_id.get(), 0x77);
     bench.receive(&udp4((2794, 1766), 100));
     assert!(rings[0].packet(&bench).is_some(), "another protocol");
+    // A CAM line that wants something else: IPv6, UDP, a tunnel, another PF.
+    for line in [
+        1 << 1 | 1 << 15,
+        10 << 3 | 0xf << 17,
+        1 << 7 | 0xf << 21,
+        3 << 11 | 0xf << 25,
+    ] {
+        bench.fabric.set_register(function, 0x1f_1100, 1 | line);
+        bench.receive(&tcp4(5, "", 100));
+        assert!(rings[0].packet(&bench).is_some(), "CAM line {line:#x}");
+    }
+    // And one that wants just this.
+    let line = 1 << 15 | 7 << 3 | 0xf << 17 | 0xf << 21 | 0xf << 25;
+    bench.fabric.set_register(function, 0x1f_1100, 1 | line);
+    bench.receive(&tcp4(5, "", 100));
+    assert!(rings[2].packet(&bench).is_some());
     assert_eq!(gft(&mut bench, &mut driver, &sample, true, 0, 2), 0);
     assert_eq!(
         gft(&mut bench, &mut driver, &sample, true, 0, 2),
