@@ -4,7 +4,7 @@ use core::fmt;
 
 use super::cause::Cause;
 use super::handle::{Adapter, AnyAdapter, AnyFailed, Failed};
-use super::inventory::{BistUnsupported, ImageTable, InventorySkipped};
+use super::inventory::{BistUnsupported, ImageTable, Inventory, InventorySkipped};
 use super::states::{McpReady, NvmPopulated};
 use crate::firmware::FirmwareImage;
 use crate::host::Host;
@@ -125,6 +125,34 @@ impl<H: Host> Adapter<McpReady, H> {
     #[must_use]
     pub fn without_inventory(self) -> Adapter<NvmPopulated<InventorySkipped>, H> {
         info!("from McpReady to NvmPopulated: going on without the images of the flash");
+        self.with_state(NvmPopulated {
+            inventory: InventorySkipped,
+        })
+    }
+}
+
+impl<I: Inventory, H: Host> Adapter<NvmPopulated<I>, H> {
+    /// Forgets what is known of the images. Nothing is asked.
+    ///
+    /// A program that goes the same way with and without a table of images needs one type from here on, and therefore one
+    /// copy of its code.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use fastlinq_hal::adapter::{Adapter, InventorySkipped, McpReady, NvmPopulated, Populated};
+    /// use fastlinq_hal::host::Host;
+    ///
+    /// fn any<H: Host>(adapter: Adapter<McpReady, H>) -> Adapter<NvmPopulated<InventorySkipped>, H> {
+    ///     match adapter.populate() {
+    ///         Ok(Populated::Images(adapter)) => adapter.forget_inventory(),
+    ///         Ok(Populated::Unsupported(adapter)) => adapter.forget_inventory(),
+    ///         Err(failed) => failed.adapter.without_inventory(),
+    ///     }
+    /// }
+    /// ```
+    #[must_use]
+    pub fn forget_inventory(self) -> Adapter<NvmPopulated<InventorySkipped>, H> {
         self.with_state(NvmPopulated {
             inventory: InventorySkipped,
         })
