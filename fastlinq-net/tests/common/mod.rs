@@ -300,6 +300,25 @@ impl Inner {
         bd
     }
 
+    /// Takes all descriptors up to the doorbell, without looking at them.
+    pub fn take_descriptors(&mut self) -> Vec<[u8; 16]> {
+        let mut taken = Vec::new();
+        while self.tx_cons != self.tx_prod {
+            taken.push(self.descriptor());
+        }
+        taken
+    }
+
+    /// Receives bytes into the next buffers, one each, without a completion.
+    pub fn place(&mut self, pieces: &[&[u8]]) {
+        let pad = u64::from(self.pad);
+        for (position, piece) in pieces.iter().enumerate() {
+            let at = self.next_buffer();
+            let at = if position == 0 { at + pad } else { at };
+            self.memory.write(at, piece);
+        }
+    }
+
     fn gather(&self, bd: &[u8; 16], frame: &mut Vec<u8>) {
         let address = u64::from_le_bytes(bd[..8].try_into().unwrap());
         let length = u16::from_le_bytes([bd[8], bd[9]]);
