@@ -1,8 +1,16 @@
 //! What a packet costs in `fastlinq-net`: cycles and instructions against a device in memory.
 
 mod clock;
+mod contender;
+mod gate;
 mod null;
 mod pass;
+mod plot;
+mod report;
+mod scale;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use pass::{BATCH, Bench, Case, Mode};
@@ -10,11 +18,31 @@ use pass::{BATCH, Bench, Case, Mode};
 #[derive(Parser)]
 struct Arguments {
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
 }
 
 #[derive(Subcommand)]
 enum Command {
+    /// Measures everything, side by side with DPDK's driver, and writes docs/performance.md and .svg (the default).
+    Report {
+        /// Interleaved rounds.
+        #[arg(long, default_value_t = 5)]
+        rounds: usize,
+        /// Where the page goes.
+        #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs"))]
+        docs: PathBuf,
+        /// Where DPDK's driver is built.
+        #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/dpdk"))]
+        work: PathBuf,
+    },
+    /// Compares instructions a packet with those noted in the repository. Exit code 77: not possible here.
+    Gate {
+        /// Notes the counts anew.
+        #[arg(long)]
+        update: bool,
+    },
+    /// Rate of two queues on two cores, in rates of one.
+    Scale,
     /// Measures cycles a packet.
     Cycles {
         /// What to measure.
@@ -51,15 +79,33 @@ enum Command {
     },
 }
 
-fn pin(core: usize) {
+pub(crate) fn pin(core: usize) {
     let mut cores = rustix::thread::CpuSet::new();
     cores.set(core);
     // Without it the figures are noisier, and still figures.
     let _ = rustix::thread::sched_setaffinity(None, &cores);
 }
 
-fn main() -> anyhow::Result<()> {
-    match Arguments::parse().command {
+fn main() -> anyhow::Result<ExitCode> {
+    let command = Arguments::parse().command.unwrap_or_else(|| {
+        // The default, with its defaults.
+        let report = Arguments::parse_from(["fastlinq-bench", "report"]);
+        report.command.expect("a command was given")
+    });
+    match command {
+        Command::Report { rounds, docs, work } => report::run(&docs, &work, rounds)?,
+        Command::Gate { update } => {
+            let file = concat!(env!("CARGO_MANIFEST_DIR"), "/instructions.txt");
+            return Ok(match gate::run(file.as_ref(), update)? {
+                gate::Verdict::Passed => ExitCode::SUCCESS,
+                gate::Verdict::Failed => ExitCode::FAILURE,
+                gate::Verdict::NotRun => ExitCode::from(77),
+            });
+        }
+        Command::Scale => match scale::two_queues()? {
+            Some(rate) => println!("two queues on two cores: {rate:.2} times one"),
+            None => println!("NOT RUN: one core"),
+        },
         Command::Cycles {
             modes,
             bursts,
@@ -123,5 +169,5 @@ fn main() -> anyhow::Result<()> {
             bench.finish();
         }
     }
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }

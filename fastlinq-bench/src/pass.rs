@@ -2,18 +2,23 @@
 
 use std::fmt;
 
-use fastlinq_net::{Checksum, PreparedQueue, QueueConfig, QueuePair, RxPacket, Storage, TxPacket};
+use fastlinq_net::{
+    Checksum, Checksums, Offload, PreparedQueue, QueueConfig, QueuePair, RxPacket, Storage,
+    TxPacket,
+};
 
 use crate::clock;
 use crate::null::{Memory, NullDevice, Port};
 
 /// Frames of a bracket.
 pub(crate) const BATCH: usize = 256;
+/// VLAN tag that frames to send ask for.
+const TAG: u16 = 7;
 /// Bytes of a frame.
 pub(crate) const FRAME_BYTES: u16 = 64;
 
 /// What is done with the frames of a bracket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
 pub(crate) enum Mode {
     /// Receive records and keep them.
     Rx,
@@ -71,6 +76,11 @@ impl Bench {
         let (start, bytes) = prepared.buffer_memory();
         let buffers = (start.value(), start.value() + bytes as u64);
         let (device, port) = NullDevice::new(prepared.request(), FRAME_BYTES, buffers);
+        let mut device = device;
+        if case.offloads && case.mode == Mode::Tx {
+            // START, VLAN_INSERTION, IP_CSUM, L4_CSUM, and the tag.
+            device.sent = u64::from(TAG) | 0x1d << 24;
+        }
         Ok(Self {
             case,
             queue: prepared.start(port),
@@ -86,7 +96,12 @@ impl Bench {
             self.frames.clear();
             while self.frames.len() < BATCH {
                 let buffer = self.queue.take_buffer().expect("a buffer");
-                self.frames.push(TxPacket::new(buffer, 64, FRAME_BYTES));
+                let frame = TxPacket::new(buffer, 64, FRAME_BYTES);
+                self.frames.push(if self.case.offloads {
+                    frame.with(Offload::checksums(Checksums::IpAndTransport).with_vlan(TAG))
+                } else {
+                    frame
+                });
             }
         }
         self.device.transmit();
