@@ -237,7 +237,7 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) capture: Option<PathBuf>,
 
-    /// Take commands (link PORT up|down, inject, counters, violations, timing) at this socket, a line each.
+    /// Take commands (link PORT up|down, inject, unplug, plug, counters, violations, timing) at this socket, a line each.
     #[arg(long, value_name = "PATH")]
     pub(crate) control: Option<PathBuf>,
 

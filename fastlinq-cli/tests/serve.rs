@@ -132,6 +132,33 @@ fn commands_are_obeyed_or_refused() {
     assert!(served.end().0.success());
 }
 
+/// An adapter that is pulled answers as an empty slot does.
+#[test]
+fn an_unplugged_adapter_is_gone_until_it_is_plugged() {
+    let served = Served::start(&[], 1);
+    assert_eq!(served.tell("unplug"), "ok");
+    let adapter = format!("vfio-user:{}", served.path("0").display());
+    let up = || {
+        let output = Command::new(env!("CARGO_BIN_EXE_fastlinq"))
+            .args(["up", "--json", "--firmware", "synthetic"])
+            .args(["--adapter", &adapter])
+            .output()
+            .expect("the tool runs");
+        (
+            output.status.code(),
+            String::from_utf8_lossy(&output.stdout).into_owned()
+                + &String::from_utf8_lossy(&output.stderr),
+        )
+    };
+    let (code, said) = up();
+    assert_ne!(code, Some(0), "{said}");
+    assert!(said.contains("all ones"), "{said}");
+    assert_eq!(served.tell("plug"), "ok");
+    let (code, said) = up();
+    assert_eq!(code, Some(0), "{said}");
+    assert!(served.end().0.success());
+}
+
 #[test]
 fn impossible_arguments_are_refused() {
     for arguments in [

@@ -140,6 +140,8 @@ pub(super) struct Running {
     used: u16,
     /// Rules broken before the last power cycle, and of those since, how many were reported.
     reported: usize,
+    /// The card was pulled out of its slot.
+    unplugged: bool,
 }
 
 impl Running {
@@ -169,6 +171,26 @@ impl Running {
             warn!("the driver broke a rule: {violation}");
         }
         self.reported = all.len();
+    }
+
+    /// Pulls the card out of its slot: it does nothing any more, and nobody answers.
+    pub(super) fn unplug(&mut self) {
+        self.unplugged = true;
+    }
+
+    /// Puts the card back; it comes up as new.
+    pub(super) fn plug(&mut self) {
+        if self.unplugged {
+            self.unplugged = false;
+            self.catch_up();
+            self.mark("power-up");
+            self.card.power_cycle();
+        }
+    }
+
+    /// Whether the card was pulled out.
+    pub(super) fn is_unplugged(&self) -> bool {
+        self.unplugged
     }
 
     /// One access to a BAR, measured.
@@ -219,6 +241,7 @@ impl Adapter {
                 started: Instant::now(),
                 used: 0,
                 reported: 0,
+                unplugged: false,
             }),
         }
     }
@@ -246,6 +269,9 @@ impl Adapter {
     /// Does what is due; returns how long a server may wait.
     pub(super) fn run(&self) -> Duration {
         let mut running = self.lock();
+        if running.unplugged {
+            return INTERVAL;
+        }
         running.catch_up();
         running.card.poll();
         running.report_violations();

@@ -29,6 +29,8 @@ enum Command {
         count: u32,
         frame: Vec<u8>,
     },
+    Unplug,
+    Plug,
     Counters,
     Violations,
     Timing,
@@ -51,6 +53,8 @@ impl Command {
                 count: count.parse().ok().filter(|count| *count <= MOST_FRAMES)?,
                 frame: bytes(frame)?,
             }),
+            ["unplug"] => Some(Self::Unplug),
+            ["plug"] => Some(Self::Plug),
             ["counters"] => Some(Self::Counters),
             ["violations"] => Some(Self::Violations),
             ["timing"] => Some(Self::Timing),
@@ -59,7 +63,9 @@ impl Command {
     }
 
     fn execute(self, running: &mut Running) -> String {
-        running.catch_up();
+        if !running.is_unplugged() {
+            running.catch_up();
+        }
         match self {
             Self::Link { port, .. } | Self::Inject { port, .. }
                 if port >= running.card.config().port_count() =>
@@ -72,6 +78,8 @@ impl Command {
                     running.card.inject(port, &frame);
                 }
             }
+            Self::Unplug => running.unplug(),
+            Self::Plug => running.plug(),
             Self::Counters => return format!("ok {:?}", running.card.counters()),
             Self::Violations => return violations(running),
             Self::Timing => {
@@ -160,7 +168,7 @@ fn converse(mut stream: UnixStream, adapter: &Adapter, stop: &AtomicBool) -> std
             let line = String::from_utf8_lossy(&line);
             let answer = match Command::parse(&line) {
                 Some(command) => command.execute(&mut adapter.lock()),
-                None => "error: commands are link PORT up|down, inject PORT COUNT HEX, counters, violations, timing".into(),
+                None => "error: commands are link PORT up|down, inject PORT COUNT HEX, unplug, plug, counters, violations, timing".into(),
             };
             stream.write_all(answer.as_bytes())?;
             stream.write_all(b"\n")?;
@@ -187,8 +195,10 @@ mod tests {
                 frame: vec![10, 255]
             })
         );
+        assert_eq!(Command::parse("unplug"), Some(Command::Unplug));
         for wrong in [
             "",
+            "unplug 0",
             "link",
             "link 1",
             "link 300 up",

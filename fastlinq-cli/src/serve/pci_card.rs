@@ -91,12 +91,18 @@ impl Device for PciCard<'_> {
     }
 
     fn read(&mut self, region: u32, offset: u64, data: &mut [u8]) -> Result<(), Errno> {
+        let mut running = self.adapter.lock();
+        if running.is_unplugged() {
+            // As PCI has it when nobody answers.
+            data.fill(0xff);
+            return Ok(());
+        }
         if region == CONFIG_REGION {
             self.space.read(offset as usize, data);
             return Ok(());
         }
         let bar = bar(region).ok_or(Errno::INVALID)?;
-        self.adapter.lock().access(self.function, |card| {
+        running.access(self.function, |card| {
             for piece in pieces(offset, data.len()) {
                 let at = offset + piece.start as u64;
                 card.read(self.function, bar, at, &mut data[piece]);
@@ -106,6 +112,9 @@ impl Device for PciCard<'_> {
     }
 
     fn write(&mut self, region: u32, offset: u64, data: &[u8]) -> Result<(), Errno> {
+        if self.adapter.lock().is_unplugged() {
+            return Ok(());
+        }
         if region == CONFIG_REGION {
             let effects = self.space.write(offset as usize, data);
             self.configured(effects);
