@@ -1,0 +1,192 @@
+//! One queue pair, and the frames that were received but not taken yet.
+
+use fastlinq_hal::adapter::{Adapter, Cause, Inventory, Up};
+use fastlinq_hal::host::AllocationError;
+use fastlinq_hal::queue::QueuePairId;
+use fastlinq_hal::vport::VportId;
+use fastlinq_net::{
+    AdapterQueue, Checksum, Counters, Fault, HashedOver, OpenError, QueueConfig, QueueStorage,
+    RxPacket, SendError,
+};
+
+use crate::kernel::{KernelBox, KernelHost};
+
+/// Receive descriptors, transmit descriptors, packet buffers and their size: enough buffers for both rings full and a batch
+/// with the kernel, so that a ring with room always finds a buffer. 2 MiB for each queue pair.
+const RECEIVE_RING: u16 = 512;
+const TRANSMIT_RING: u16 = 256;
+const BUFFERS: usize = 1024;
+const BUFFER_BYTES: u16 = 2048;
+
+/// Frames that are taken from the ring at once.
+pub const BATCH: usize = 64;
+
+/// Bookkeeping of the rings and buffers.
+type Notes = QueueStorage<BUFFERS, 512, 256>;
+
+/// What is known of a received frame.
+#[derive(Clone, Copy, Debug)]
+pub struct Received {
+    /// Bytes of the frame.
+    pub length: usize,
+    /// The device has found the transport checksum right.
+    pub checksum_good: bool,
+    /// The device's hash, and whether it is over ports, too.
+    pub hash: Option<(u32, bool)>,
+}
+
+/// A queue pair.
+pub struct Queue {
+    pair: AdapterQueue<'static, KernelHost>,
+    batch: [RxPacket; BATCH],
+    /// Declared behind the queue pair that uses it, so that it is freed after it.
+    notes: KernelBox<Notes>,
+}
+
+/// Why a queue pair could not be opened.
+pub enum OpenFailure {
+    /// There is no memory for the bookkeeping.
+    Memory(AllocationError),
+    /// The driver crates say no.
+    Open(OpenError),
+}
+
+impl Queue {
+    /// Opens the next free queue pair on `vport`.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenFailure`].
+    pub fn open<I: Inventory>(
+        adapter: &mut Adapter<Up<I>, KernelHost>,
+        vport: VportId,
+        mtu: u16,
+    ) -> Result<Self, OpenFailure> {
+        let config = QueueConfig {
+            receive_ring: RECEIVE_RING,
+            transmit_ring: TRANSMIT_RING,
+            buffers: BUFFERS as u32,
+            buffer_bytes: BUFFER_BYTES,
+            mtu,
+            ..QueueConfig::default()
+        };
+        let notes = KernelBox::new(Notes::new()).map_err(OpenFailure::Memory)?;
+        #[allow(unsafe_code)]
+        // SAFETY: `notes` lives in this function and then beside the queue pair, and is touched by nobody else; it is
+        // freed after the queue pair is gone (`close`, and the order of the fields), and does not move when the box does.
+        let lent = unsafe { &mut *notes.as_ptr() };
+        let pair = AdapterQueue::open(adapter, vport, &config, lent).map_err(OpenFailure::Open)?;
+        Ok(Self {
+            pair,
+            batch: [RxPacket::EMPTY; BATCH],
+            notes,
+        })
+    }
+
+    /// Closes the queue pair.
+    ///
+    /// # Errors
+    ///
+    /// The cause, and the bytes of DMA memory that stay allocated for good because the device did not confirm.
+    pub fn close<I: Inventory>(
+        self,
+        adapter: &mut Adapter<Up<I>, KernelHost>,
+    ) -> Result<(), (Cause, usize)> {
+        let Self { pair, notes, .. } = self;
+        let closed = pair
+            .close(adapter)
+            .map_err(|not_stopped| not_stopped.leak());
+        drop(notes);
+        closed
+    }
+
+    /// Number inside the function.
+    pub fn id(&self) -> QueuePairId {
+        self.pair.id()
+    }
+
+    /// Keeps the device from interrupting for this queue pair.
+    pub fn mask(&self) {
+        self.pair.device().disable_interrupt();
+    }
+
+    /// The counter to acknowledge with [`unmask`](Self::unmask); read it before looking for work.
+    pub fn status(&self) -> u32 {
+        self.pair.device().status_index()
+    }
+
+    /// Lets the device interrupt again; at once if there is work newer than `status`.
+    pub fn unmask(&self, status: u32) {
+        self.pair.device().enable_interrupt(status);
+    }
+
+    /// Takes up to `limit` frames from the ring, to be looked at with [`frame`](Self::frame) and taken with
+    /// [`take`](Self::take). Frames that were not taken are released.
+    ///
+    /// # Errors
+    ///
+    /// [`Fault`].
+    pub fn receive(&mut self, limit: usize) -> Result<usize, Fault> {
+        for packet in &mut self.batch {
+            if !packet.is_empty() {
+                self.pair.release(packet);
+                *packet = RxPacket::EMPTY;
+            }
+        }
+        let batch = self.batch.get_mut(..limit.min(BATCH)).unwrap_or(&mut []);
+        self.pair.receive(batch)
+    }
+
+    /// What is known of a frame of the batch.
+    pub fn frame(&self, slot: usize) -> Option<Received> {
+        let packet = self.batch.get(slot).filter(|packet| !packet.is_empty())?;
+        Some(Received {
+            length: packet.len(),
+            checksum_good: packet.checksum() == Checksum::Good,
+            hash: packet.hash().map(|hash| {
+                let ports = !matches!(hash.over, HashedOver::Ipv4 | HashedOver::Ipv6);
+                (hash.value, ports)
+            }),
+        })
+    }
+
+    /// Copies a frame of the batch to `target` and gives its buffers back; gives the bytes copied.
+    pub fn take(&mut self, slot: usize, target: &mut [u8]) -> usize {
+        let Some(packet) = self.batch.get_mut(slot) else {
+            return 0;
+        };
+        let copied = self.pair.copy_to(packet, target);
+        self.pair.release(packet);
+        *packet = RxPacket::EMPTY;
+        copied
+    }
+
+    /// Copies a frame into the queue and sends it.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError`].
+    pub fn send(&mut self, frame: &[u8]) -> Result<(), SendError> {
+        self.pair.send(frame)
+    }
+
+    /// Descriptors that there is room for.
+    pub fn room(&self) -> u16 {
+        self.pair.transmit_room()
+    }
+
+    /// Frees what was sent; gives the descriptors that there is room for then.
+    ///
+    /// # Errors
+    ///
+    /// [`Fault`].
+    pub fn reap(&mut self) -> Result<u16, Fault> {
+        self.pair.reap()?;
+        Ok(self.room())
+    }
+
+    /// What was done so far.
+    pub fn counters(&self) -> Counters {
+        self.pair.counters()
+    }
+}
