@@ -34,7 +34,7 @@ impl<I: Inventory, H: Host> Adapter<Up<I>, H> {
     /// [`Misuse::NoSteering`] without [`flow_steering`](super::AdapterConfig::flow_steering),
     /// [`Misuse::TooManyFlows`], [`Misuse::FlowProfile`] when flows of another profile are there,
     /// [`Misuse::NoSuchQueuePair`], [`Misuse::NoSuchVport`], a failed DMAE operation, or the ramrod's failure: a flow that
-    /// exists already is refused with [`FlowFilterUpdateFailed`](crate::slowpath::EthReturnCode::GftUpdateFailed).
+    /// exists already is refused with [`FlowFilterUpdateFailed`](crate::slowpath::EthReturnCode::FlowFilterUpdateFailed).
     pub fn add_flow(
         &mut self,
         matching: FlowMatch,

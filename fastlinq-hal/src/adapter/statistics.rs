@@ -14,7 +14,7 @@ impl<I: Inventory, H: Host> Adapter<Up<I>, H> {
     ///
     /// # Errors
     ///
-    /// [`Misuse::NoSuchVport`].
+    /// [`Misuse::NoSuchVport`](super::Misuse::NoSuchVport).
     pub fn vport_statistics(&mut self, vport: VportId) -> Result<VportStatistics, Cause> {
         let (core, running) = self.inner.vport(vport)?;
         let id = u32::from(running.absolute_vport(vport.0));
