@@ -71,19 +71,20 @@ case_traffic() {
   echo "@measure loop: 1000 frames in $(number seconds /tmp/loop) s"
 }
 
-# Traffic that goes on while something happens to the adapter.
+# traffic_begins [ADDRESS]: traffic that goes on while something happens to the adapter.
 traffic_begins() {
   [ -f /tmp/long ] || fastlinq sample /tmp/long --frames 300000 --max 100
-  fastlinq loop /tmp/long --adapter "vfio:$A" >/tmp/long.log 2>&1 &
+  fastlinq loop /tmp/long --adapter "vfio:${1:-$A}" >/tmp/long.log 2>&1 &
   traffic=$!
   sleep 2
   kill -0 $traffic 2>/dev/null || { cat /tmp/long.log; fail 'there is no traffic'; }
 }
 
-# traffic_fails WHAT [TEXT]: ends by itself in bounded time, with an error and without a panic; afterwards the adapter works again.
+gone() { ! kill -0 $traffic 2>/dev/null; }
+
+# traffic_fails WHAT: ends by itself in bounded time, with an error and without a panic; afterwards the adapter works again.
 traffic_fails() {
   begun=$(now)
-  gone() { ! kill -0 $traffic 2>/dev/null; }
   until_true 60 gone || { kill -9 $traffic; fail 'the traffic does not end'; }
   code=0
   wait $traffic || code=$?
@@ -91,7 +92,6 @@ traffic_fails() {
   [ $code -gt 0 ] && [ $code -lt 100 ] || fail "exit code $code"
   ! grep -q panicked /tmp/long.log || fail 'a panic'
   echo "@measure $1: error after $(since "$begun") s"
-  [ -z "${2:-}" ] || grep -q "$2" /tmp/long.log || fail "no '$2'"
   expect 'link up' bring_up
 }
 
@@ -109,11 +109,32 @@ case_reset_in_traffic() {
   traffic_fails 'reset in traffic'
 }
 
-# Memory space off: every read gives all ones, as after a surprise removal.
-case_gone_in_traffic() {
+# Memory space off under a program: no access arrives any more. This QEMU reads zeros there, where a platform gives ones.
+case_memory_off_in_traffic() {
   traffic_begins
   printf '\000\000' | dd of=/sys/bus/pci/devices/$A/config bs=1 seek=4 count=2 conv=notrunc 2>/dev/null
-  traffic_fails 'gone in traffic' 'layer at fault: PCI'
+  traffic_fails 'memory off in traffic'
+}
+
+# The function is removed, as by hot-unplug: the kernel asks the program to let go of it, and waits for that.
+case_removed_in_traffic() {
+  log_may_say "^(vfio-pci|pci|pcieport) 0000:00:[0-9a-f.]+: |^pci_bus "
+  traffic_begins
+  (echo 1 >/sys/bus/pci/devices/$A/remove) &
+  removal=$!
+  begun=$(now)
+  until_true 60 gone || { kill -9 $traffic; fail 'the traffic does not end'; }
+  code=0
+  wait $traffic || code=$?
+  wait $removal
+  echo "@measure removed in traffic: gone after $(since "$begun") s"
+  [ $code = 1 ] || fail "exit code $code"
+  grep -q 'wants the adapter back' /tmp/long.log || { cat /tmp/long.log; fail 'the reason is not said'; }
+  [ ! -d /sys/bus/pci/devices/$A ] || fail 'it is still there'
+  echo 1 >/sys/bus/pci/rescan
+  until_true 20 test -d /sys/bus/pci/devices/$A || fail 'it does not come back'
+  fastlinq bind "$A"
+  expect 'link up' bring_up
 }
 
 # The kernel takes the adapter and the memory back from a program that had no time to.
@@ -129,7 +150,6 @@ case_silent() {
   begun=$(now)
   fails_with 1 'layer at fault: management firmware' fastlinq up --adapter "vfio:$SILENT"
   echo "@measure silent management firmware: error after $(since "$begun") s"
-  fails_with 1 'layer at fault: management firmware' fastlinq diagnose --adapter "vfio:$SILENT"
 }
 
 case_unbind() {

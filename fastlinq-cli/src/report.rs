@@ -110,7 +110,15 @@ impl Failure {
 impl Failure {
     /// A queue pair that stopped working: the storm firmware wrote what it should not, or nothing.
     pub(crate) fn of_queue(sentence: String, transcript: &Transcript) -> Self {
-        let layer = Layer::StormFirmware;
+        Self::of(Layer::StormFirmware, &sentence, transcript)
+    }
+
+    /// Something that the machine did to the adapter.
+    pub(crate) fn of_platform(sentence: &str, transcript: &Transcript) -> Self {
+        Self::of(Layer::Platform, sentence, transcript)
+    }
+
+    fn of(layer: Layer, sentence: &str, transcript: &Transcript) -> Self {
         Self {
             state: "Up",
             layer: layer.to_string(),

@@ -100,6 +100,15 @@ impl AnyHost {
         }
     }
 
+    /// Whether the kernel wants the adapter back; it waits until every handle of this host is dropped.
+    #[must_use]
+    pub fn release_wanted(&self) -> bool {
+        match self {
+            Self::Vfio(host) => host.release_wanted(),
+            _ => false,
+        }
+    }
+
     /// Interrupts with a descriptor to wait on; none for the software adapter in this process.
     #[must_use]
     pub fn vectors(&self) -> &[Vector] {

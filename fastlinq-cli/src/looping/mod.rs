@@ -161,6 +161,9 @@ fn up<I: Inventory>(
         Trouble::Queue(sentence) => {
             Stop::Failed(Failure::of_queue(sentence, adapter.transcript()).into())
         }
+        Trouble::Wanted => Stop::Failed(
+            Failure::of_platform("the kernel wants the adapter back", adapter.transcript()).into(),
+        ),
         Trouble::Output(error) => Stop::Other(error),
     })?;
     adapter.down().map(drop).map_err(|failed| {

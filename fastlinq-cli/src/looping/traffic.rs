@@ -9,7 +9,7 @@ use anyhow::anyhow;
 use embedded_hal::delay::DelayNs;
 use fastlinq_hal::access::Windows;
 use fastlinq_hal::adapter::{Adapter, Cause, Inventory, Up};
-use fastlinq_hal::host::Host;
+use fastlinq_hal::host::{Clock, Host};
 use fastlinq_hal::vport::{ReceiveMode, VportConfig};
 use fastlinq_host::AnyHost;
 use fastlinq_model::wire::capture::{CaptureError, CaptureReader, CaptureWriter};
@@ -24,8 +24,10 @@ const RING: usize = 512;
 const BUFFERS: usize = 2048;
 /// Bytes on the wire below which frames are padded.
 const MIN_FRAME: usize = 60;
-/// Milliseconds of the adapter's time that a frame may take to come back.
-const PATIENCE_MS: u32 = 100;
+/// Microseconds of the adapter's time that a frame may take to come back.
+const PATIENCE_US: u64 = 300_000;
+/// Looks, a millisecond apart, that a frame gets in any case: this process may have slept through its time.
+const MIN_LOOKS: u32 = 20;
 const LINK_PATIENCE_MS: u32 = 3_000;
 
 /// Why the frames did not go through.
@@ -34,6 +36,8 @@ pub(super) enum Trouble {
     Adapter(Cause),
     /// The queue pair or the link failed.
     Queue(String),
+    /// The kernel wants the adapter back.
+    Wanted,
     /// The file for what came back cannot be written.
     Output(anyhow::Error),
 }
@@ -136,6 +140,9 @@ impl Traffic {
             if waiting.is_empty() {
                 return Ok(());
             }
+            if self.host.release_wanted() {
+                return Err(Trouble::Wanted);
+            }
             self.receive(queue, &mut waiting)?;
         }
     }
@@ -178,7 +185,10 @@ impl Traffic {
         waiting: &mut Waiting,
     ) -> Result<()> {
         let mut packets = [RxPacket::EMPTY; 64];
-        for _ in 0..=PATIENCE_MS {
+        let deadline = self.host.now_us() + PATIENCE_US;
+        let mut looks = 0;
+        while looks < MIN_LOOKS || self.host.now_us() < deadline {
+            looks += 1;
             let count = queue
                 .receive(&mut packets)
                 .map_err(|fault| Trouble::Queue(format!("the queue failed: {fault}")))?;

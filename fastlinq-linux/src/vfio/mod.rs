@@ -8,6 +8,7 @@ mod open;
 
 use std::fs::OpenOptions;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use fastlinq_hal::host::{AllocationError, DmaAllocator, Host, PciIdentity};
@@ -150,6 +151,7 @@ impl Options {
             identity,
             vectors,
             release,
+            release_wanted: AtomicBool::new(false),
             bus_error,
             started: Instant::now(),
         })))
@@ -197,6 +199,7 @@ struct Inner {
     identity: PciIdentity,
     vectors: Vec<Vector>,
     release: Option<Vector>,
+    release_wanted: AtomicBool,
     bus_error: Option<Vector>,
     started: Instant,
 }
@@ -308,6 +311,18 @@ impl VfioHost {
         self.0.pool.last_error()
     }
 
+    /// Whether the kernel wants the function back, because somebody removes it or its driver. It waits until every handle
+    /// of this host is dropped. One look at a descriptor, no access to the device.
+    #[must_use]
+    pub fn release_wanted(&self) -> bool {
+        let fired = |vector: &Vector| vector.take().is_ok_and(|count| count > 0);
+        let wanted = &self.0.release_wanted;
+        if self.0.release.as_ref().is_some_and(fired) {
+            wanted.store(true, Ordering::Relaxed);
+        }
+        wanted.load(Ordering::Relaxed)
+    }
+
     /// Whether the adapter is still there. Reads of all ones may mean that it is gone, or that it is in reset, or be what a
     /// register holds; this tells.
     #[must_use]
@@ -320,7 +335,7 @@ impl VfioHost {
         match identity {
             Err(_) => Presence::Gone,
             Ok(identity) if identity.vendor == u16::MAX => Presence::Gone,
-            Ok(_) if fired(&self.0.release) => Presence::ReleaseWanted,
+            Ok(_) if self.release_wanted() => Presence::ReleaseWanted,
             Ok(_) if fired(&self.0.bus_error) => Presence::BusError,
             Ok(_) => Presence::Present,
         }
