@@ -10,23 +10,18 @@
 # DMA goes through the descriptor of the guest's memory, so it must be shared.
 machine_with_shared_memory='-machine q35,memory-backend=ram -object memory-backend-memfd,id=ram,size=1G,share=on'
 
+model_prefix=() # what starts the adapter's process
 started=()
 devices=()  # arguments of QEMU, one adapter after the other from slot 4 on
 controls=() # control sockets of the adapters
 
-# device_argument SOCKET ADDRESS [PROPERTY]: the value of -device for the function behind SOCKET. BUS: not pcie.0. POSTED=yes: the
-# processor does not wait for its writes. That is ten times as fast, and the driver, which looks for a DMA completion for 20 ms
-# only, may then not see it in time on a busy machine: its guest needs $long_delays.
+# device_argument SOCKET ADDRESS [PROPERTY]: the value of -device for the function behind SOCKET. BUS: not pcie.0. The processor waits
+# for its writes: the driver looks for a DMA completion for 20 ms only, which on a busy machine is not enough for an adapter that
+# has not got the command yet.
 device_argument() {
-  local posted=',"x-no-posted-writes":true'
-  [ -z "${POSTED:-}" ] || posted=
-  printf '{"driver":"vfio-user-pci","bus":"%s","addr":"%s"%s,"socket":{"type":"unix","path":"%s"}%s}' \
-    "${BUS:-pcie.0}" "$2" "${3:-}" "$1" "$posted"
+  printf '{"driver":"vfio-user-pci","bus":"%s","addr":"%s"%s,"socket":{"type":"unix","path":"%s"},"x-no-posted-writes":true}' \
+    "${BUS:-pcie.0}" "$2" "${3:-}" "$1"
 }
-
-# For the command line of a Linux guest. Its busy delays are counted in turns of a loop; this is about the largest count per
-# tick (4 ms) that the kernel's arithmetic bears, and makes a delay 3 to 7 times as long as it is on a card.
-long_delays='lpj=69000000'
 
 # model_start NAME ARGUMENTS: serves an adapter with these arguments of `fastlinq model serve`; its output is in
 # $logs/NAME.model<n>.log. Returns when it can be connected to.
@@ -41,7 +36,7 @@ model_start() {
     devices+=(-device "$(device_argument "$socket" "$slot.$function" "$multi")")
   done
   # shellcheck disable=SC2086
-  "$fastlinq" model serve $arguments "${own[@]}" --control "$control" >"$logs/$name.model$number.log" 2>&1 &
+  "${model_prefix[@]}" "$fastlinq" model serve $arguments "${own[@]}" --control "$control" >"$logs/$name.model$number.log" 2>&1 &
   started+=($!)
   until [ -S "$control" ]; do
     ((--patience > 0)) && kill -0 $! 2>/dev/null || {
@@ -57,5 +52,5 @@ models_stop() {
   local process
   for process in "${started[@]}"; do kill "$process" 2>/dev/null || true; done
   for process in "${started[@]}"; do wait "$process" 2>/dev/null || true; done
-  started=() devices=() controls=()
+  started=() devices=() controls=() model_prefix=()
 }

@@ -101,12 +101,24 @@ case_selftest() {
   ethtool -t "$NIC" online | grep -q 'The test result is PASS'
 }
 
+# module_has REGEX...: the module's description has them all.
+module_has() {
+  ethtool -m "$NIC" >/tmp/module || fail 'no module'
+  for text in "$@"; do grep -Eiq -- "$text" /tmp/module || { cat /tmp/module; fail "no '$text' in the description"; }; done
+}
+
 case_module() {
   ready
-  ethtool -m "$NIC" >/tmp/module || fail 'no module'
-  cat /tmp/module
-  grep -q 'Vendor name' /tmp/module
-  grep -Eq 'Identifier.*(SFP|QSFP)' /tmp/module
+  log_may_say '\]Transceiver is present\.$'
+  tell module 0 sfp28
+  module_has 'Identifier.*0x03 \(SFP\)' 'Connector.*LC' '25GBase-SR' 'Vendor name' 'Vendor PN.*SFP28' 'Module temperature +: [0-9.]+ degrees' \
+    'Laser bias current' 'Alarm/warning flags implemented +: Yes'
+  tell module 0 qsfp28
+  module_has 'Identifier.*0x11 \(QSFP28\)' '100G Base-SR4' 'Vendor PN.*QSFP28' 'Module temperature +: [0-9.]+ degrees' \
+    'Rcvr signal avg optical power \(Channel 4\)'
+  tell module 0 sfp28-copper
+  module_has 'Identifier.*0x03 \(SFP\)' 'Vendor PN.*CR'
+  tell module 0 sfp28
 }
 
 # The register dump runs the debug firmware's whole program over the adapter.

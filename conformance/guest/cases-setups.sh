@@ -91,3 +91,25 @@ case_image_table() {
   dmesg | grep -E 'BUG: |RIP: 0010:qed' | head -3
   dmesg | grep -q 'BUG: kernel NULL pointer dereference' || fail 'the kernel reads an image without a table and survives'
 }
+
+# The other end of the cable is the host's own network stack.
+case_tap_ping() {
+  ready
+  ping -c 20 -i 0.1 -W 5 -s 733 10.0.0.2 | grep -q ' 0% packet loss' || fail 'pings are lost'
+  ping -6 -c 5 -i 0.1 -W 5 -s 1400 fd00::2 | grep -q ' 0% packet loss' || fail 'pings over IPv6 are lost'
+}
+
+case_tap_iperf() {
+  ready
+  for peer in 10.0.0.2 fd00::2; do
+    for direction in '' --reverse; do
+      timeout 60 iperf3 --client $peer --time 3 --format m $direction >/tmp/iperf || { cat /tmp/iperf; fail "iperf3 $direction"; }
+      grep -E 'sender|receiver' /tmp/iperf
+      echo "@measure iperf3-tcp-mbit-per-second $peer ${direction:---forward} $(awk '/receiver/ {print $(NF - 2)}' /tmp/iperf)"
+      timeout 60 iperf3 --client $peer --udp --length 1200 --bitrate 5M --time 2 --format m $direction >/tmp/iperf || { cat /tmp/iperf; fail "iperf3 --udp $direction"; }
+      lost=$(sed -nE 's/.*\(([0-9.e+-]+)%\) +receiver.*/\1/p' /tmp/iperf)
+      echo "@measure iperf3-udp-lost-percent $peer ${direction:---forward} $lost"
+      echo "$lost" | awk '$1 <= 5 {good = 1} END {exit !good}' || { cat /tmp/iperf; fail "$lost % of the datagrams are lost"; }
+    done
+  done
+}

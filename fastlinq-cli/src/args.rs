@@ -237,12 +237,12 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) capture: Option<PathBuf>,
 
-    /// Take commands (link PORT up|down, inject, unplug, plug, counters, violations, timing) at this socket, a line each.
+    /// Take commands (link PORT up|down, module, inject, unplug, plug, counters, violations, timing) at this socket, a line each.
     #[arg(long, value_name = "PATH")]
     pub(crate) control: Option<PathBuf>,
 
     /// Look for the client's next access for this long before sleeping; 0: sleep at once.
-    #[arg(long, default_value_t = 50, value_name = "MICROSECONDS", value_parser = clap::value_parser!(u16).range(..=10_000))]
+    #[arg(long, default_value_t = 0, value_name = "MICROSECONDS", value_parser = clap::value_parser!(u16).range(..=10_000))]
     busy_poll: u16,
 
     /// Record everything that the client does to the adapter, for `fastlinq trace`.

@@ -10,6 +10,7 @@ use std::fmt;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use rustix::fs::SealFlags;
 use rustix::io::{Errno, pread, pwrite};
 
 use crate::connection::Connection;
@@ -72,7 +73,25 @@ struct Window {
     readable: bool,
     writable: bool,
     offset: u64,
-    file: Option<Arc<OwnedFd>>,
+    file: Option<Arc<Backing>>,
+}
+
+/// A file that backs guest memory.
+#[derive(Debug)]
+struct Backing {
+    file: OwnedFd,
+    /// Sealed by its owner: no write can make it longer.
+    fixed: bool,
+}
+
+impl Backing {
+    fn new(file: OwnedFd) -> Self {
+        let seals = rustix::fs::fcntl_get_seals(&file);
+        Self {
+            fixed: seals.is_ok_and(|seals| seals.contains(SealFlags::GROW)),
+            file,
+        }
+    }
 }
 
 /// Windows by first address; never overlapping.
@@ -110,7 +129,7 @@ impl DmaTable {
             readable: flags & 1 != 0,
             writable: flags & 2 != 0,
             offset,
-            file: file.map(Arc::new),
+            file: file.map(|file| Arc::new(Backing::new(file))),
         };
         self.windows.insert(address, window);
         Ok(())
@@ -174,7 +193,7 @@ impl DmaTable {
 }
 
 struct Piece {
-    file: Option<Arc<OwnedFd>>,
+    file: Option<Arc<Backing>>,
     offset: u64,
     length: usize,
 }
@@ -213,7 +232,7 @@ impl GuestMemory {
             let piece = self.piece(at, rest.len(), false)?;
             let target = &mut rest[..piece.length];
             match &piece.file {
-                Some(file) => read_file(file, piece.offset, target)
+                Some(backing) => read_file(&backing.file, piece.offset, target)
                     .map_err(|errno| DmaError::File { address: at, errno })?,
                 None => self.by_message(at, |peer| peer.dma_read(at, target))?,
             }
@@ -236,7 +255,7 @@ impl GuestMemory {
             let piece = self.piece(at, rest.len(), true)?;
             let source = &rest[..piece.length];
             match &piece.file {
-                Some(file) => write_file(file, piece.offset, source)
+                Some(backing) => write_file(backing, piece.offset, source)
                     .map_err(|errno| DmaError::File { address: at, errno })?,
                 None => self.by_message(at, |peer| peer.dma_write(at, source))?,
             }
@@ -287,13 +306,16 @@ fn read_file(file: &OwnedFd, mut offset: u64, mut out: &mut [u8]) -> Result<(), 
 }
 
 /// Writes inside the file only: a write past its end would make it grow.
-fn write_file(file: &OwnedFd, mut offset: u64, mut data: &[u8]) -> Result<(), Option<i32>> {
-    let end = offset + data.len() as u64;
-    let size = rustix::fs::fstat(file)
-        .map_err(|errno| Some(errno.raw_os_error()))?
-        .st_size;
-    if u64::try_from(size).is_ok_and(|size| size < end) {
-        return Err(None);
+fn write_file(backing: &Backing, mut offset: u64, mut data: &[u8]) -> Result<(), Option<i32>> {
+    let Backing { file, fixed } = backing;
+    if !fixed {
+        let end = offset + data.len() as u64;
+        let size = rustix::fs::fstat(file)
+            .map_err(|errno| Some(errno.raw_os_error()))?
+            .st_size;
+        if u64::try_from(size).is_ok_and(|size| size < end) {
+            return Err(None);
+        }
     }
     while !data.is_empty() {
         match pwrite(file, data, offset) {
@@ -395,5 +417,29 @@ mod tests {
             Err(DmaError::File { errno: None, .. })
         ));
         assert_eq!(rustix::fs::fstat(&peer).expect("its size").st_size, 0x1000);
+    }
+
+    #[test]
+    fn a_sealed_file_cannot_be_written_past_its_end() {
+        let file = rustix::fs::memfd_create("guest", rustix::fs::MemfdFlags::ALLOW_SEALING)
+            .expect("a memory file");
+        rustix::fs::ftruncate(&file, 0x1000).expect("its size");
+        rustix::fs::fcntl_add_seals(&file, SealFlags::GROW).expect("sealed");
+        let peer = file.try_clone().expect("a second descriptor");
+        let guest = GuestMemory::default();
+        locked(&guest.shared.table)
+            .map(0, 0x2000, 0, 3, Some(file))
+            .expect("a window");
+        guest.write(0xff0, &[7; 16]).expect("inside");
+        assert!(matches!(
+            guest.write(0x1000, &[1; 16]),
+            Err(DmaError::File { .. })
+        ));
+        rustix::fs::ftruncate(&peer, 0x800).expect("shrinks");
+        assert!(matches!(
+            guest.write(0x900, &[1; 16]),
+            Err(DmaError::File { .. })
+        ));
+        assert_eq!(rustix::fs::fstat(&peer).expect("its size").st_size, 0x800);
     }
 }

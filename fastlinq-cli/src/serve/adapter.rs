@@ -129,6 +129,17 @@ impl Interrupts for Lines {
     }
 }
 
+/// A write to the doorbell BAR.
+struct Doorbell {
+    function: u8,
+    offset: u64,
+    data: [u8; 8],
+    length: usize,
+}
+
+/// Doorbells that wait at most; the next one has to wait for them.
+const MOST_RUNG: usize = 64;
+
 /// A card whose time is real time: it passes between two accesses as it does for the peer.
 pub(super) struct Running {
     pub(super) card: Card,
@@ -138,6 +149,9 @@ pub(super) struct Running {
     started: Instant,
     /// Functions that were accessed since their reset.
     used: u16,
+    /// Doorbells that were rung and not heard: a write to one is over when it has arrived, as on a card, and what it causes
+    /// (frames are fetched, segmented and sent) follows.
+    rung: VecDeque<Doorbell>,
     /// Rules broken before the last power cycle, and of those since, how many were reported.
     reported: usize,
     /// The card was pulled out of its slot.
@@ -145,11 +159,19 @@ pub(super) struct Running {
 }
 
 impl Running {
+    /// Lets the card's time come up to the clock, and takes what the wires have.
     pub(super) fn catch_up(&mut self) {
+        self.hear();
+        self.pass_time();
+        self.card.poll();
+    }
+
+    /// Lets the card's time come up to the clock. The wires have to wait: what comes in by them is no part of an access.
+    fn pass_time(&mut self) {
         let now = u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX);
         let behind = now.saturating_sub(self.card.now_ns());
         if behind > 0 {
-            self.card.advance(behind);
+            self.card.advance_timers(behind);
         }
     }
 
@@ -176,6 +198,7 @@ impl Running {
     /// Pulls the card out of its slot: it does nothing any more, and nobody answers.
     pub(super) fn unplug(&mut self) {
         self.unplugged = true;
+        self.rung.clear();
     }
 
     /// Puts the card back; it comes up as new.
@@ -193,11 +216,41 @@ impl Running {
         self.unplugged
     }
 
+    /// A write to the doorbell BAR, measured. Every later access, and [`Adapter::run`], does first what it causes.
+    pub(super) fn ring(&mut self, function: u8, offset: u64, data: &[u8]) {
+        let begun = Instant::now();
+        self.used |= 1 << (function & 15);
+        if self.rung.len() >= MOST_RUNG {
+            self.hear();
+        }
+        let mut bytes = [0; 8];
+        let length = data.len().min(bytes.len());
+        bytes[..length].copy_from_slice(&data[..length]);
+        self.rung.push_back(Doorbell {
+            function,
+            offset,
+            data: bytes,
+            length,
+        });
+        self.timing.add(begun.elapsed());
+    }
+
+    fn hear(&mut self) {
+        while let Some(bell) = self.rung.pop_front() {
+            self.lines.hold(true);
+            let data = &bell.data[..bell.length];
+            self.card
+                .write(bell.function, Bar::Doorbells, bell.offset, data);
+            self.lines.hold(false);
+        }
+    }
+
     /// One access to a BAR, measured.
     pub(super) fn access<R>(&mut self, function: u8, access: impl FnOnce(&mut Card) -> R) -> R {
         let begun = Instant::now();
         self.used |= 1 << (function & 15);
-        self.catch_up();
+        self.hear();
+        self.pass_time();
         self.lines.hold(true);
         let result = access(&mut self.card);
         self.lines.hold(false);
@@ -240,6 +293,7 @@ impl Adapter {
                 timing: Timing::default(),
                 started: Instant::now(),
                 used: 0,
+                rung: VecDeque::new(),
                 reported: 0,
                 unplugged: false,
             }),
@@ -255,6 +309,7 @@ impl Adapter {
     /// that every peer finds the card as new.
     pub(super) fn reset(&self, function: u8) {
         let mut running = self.lock();
+        running.hear();
         running.report_violations();
         running.used &= !(1 << (function & 15));
         if running.used == 0 {
@@ -273,7 +328,6 @@ impl Adapter {
             return INTERVAL;
         }
         running.catch_up();
-        running.card.poll();
         running.report_violations();
         let now = running.card.now_ns();
         let due = running.card.next_event_ns();

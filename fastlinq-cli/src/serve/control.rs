@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use fastlinq_model::mfw::Module;
 use log::debug;
 
 use super::adapter::{Adapter, Running};
@@ -31,6 +32,10 @@ enum Command {
     },
     Unplug,
     Plug,
+    Module {
+        port: u8,
+        module: Module,
+    },
     Counters,
     Violations,
     Timing,
@@ -55,6 +60,16 @@ impl Command {
             }),
             ["unplug"] => Some(Self::Unplug),
             ["plug"] => Some(Self::Plug),
+            ["module", port, module] => Some(Self::Module {
+                port: port.parse().ok()?,
+                module: match module {
+                    "sfp28" => Module::Sfp28Optical,
+                    "sfp28-copper" => Module::Sfp28Copper,
+                    "qsfp28" => Module::Qsfp28Optical,
+                    "none" => Module::Absent,
+                    _ => return None,
+                },
+            }),
             ["counters"] => Some(Self::Counters),
             ["violations"] => Some(Self::Violations),
             ["timing"] => Some(Self::Timing),
@@ -67,7 +82,7 @@ impl Command {
             running.catch_up();
         }
         match self {
-            Self::Link { port, .. } | Self::Inject { port, .. }
+            Self::Link { port, .. } | Self::Inject { port, .. } | Self::Module { port, .. }
                 if port >= running.card.config().port_count() =>
             {
                 return format!("error: there is no port {port}");
@@ -80,6 +95,11 @@ impl Command {
             }
             Self::Unplug => running.unplug(),
             Self::Plug => running.plug(),
+            Self::Module { port, module } => {
+                running
+                    .card
+                    .with_mfw(|mfw, effects| mfw.set_module(port, module, effects));
+            }
             Self::Counters => return format!("ok {:?}", running.card.counters()),
             Self::Violations => return violations(running),
             Self::Timing => {
@@ -168,7 +188,7 @@ fn converse(mut stream: UnixStream, adapter: &Adapter, stop: &AtomicBool) -> std
             let line = String::from_utf8_lossy(&line);
             let answer = match Command::parse(&line) {
                 Some(command) => command.execute(&mut adapter.lock()),
-                None => "error: commands are link PORT up|down, inject PORT COUNT HEX, unplug, plug, counters, violations, timing".into(),
+                None => "error: commands are link PORT up|down, module PORT sfp28|sfp28-copper|qsfp28|none, inject PORT COUNT HEX, unplug, plug, counters, violations, timing".into(),
             };
             stream.write_all(answer.as_bytes())?;
             stream.write_all(b"\n")?;
@@ -196,8 +216,16 @@ mod tests {
             })
         );
         assert_eq!(Command::parse("unplug"), Some(Command::Unplug));
+        assert_eq!(
+            Command::parse("module 0 qsfp28"),
+            Some(Command::Module {
+                port: 0,
+                module: Module::Qsfp28Optical
+            })
+        );
         for wrong in [
             "",
+            "module 0 floppy",
             "unplug 0",
             "link",
             "link 1",

@@ -37,6 +37,7 @@ impl<'a> PciCard<'a> {
     fn configured(&mut self, effects: Vec<ConfigEffect>) {
         let function = self.function;
         let mut running = self.adapter.lock();
+        running.catch_up();
         for effect in effects {
             match effect {
                 ConfigEffect::FunctionReset => running.function_reset(function),
@@ -121,7 +122,15 @@ impl Device for PciCard<'_> {
             return Ok(());
         }
         let bar = bar(region).ok_or(Errno::INVALID)?;
-        self.adapter.lock().access(self.function, |card| {
+        let mut running = self.adapter.lock();
+        if bar == Bar::Doorbells {
+            for piece in pieces(offset, data.len()) {
+                let at = offset + piece.start as u64;
+                running.ring(self.function, at, &data[piece]);
+            }
+            return Ok(());
+        }
+        running.access(self.function, |card| {
             for piece in pieces(offset, data.len()) {
                 let at = offset + piece.start as u64;
                 card.write(self.function, bar, at, &data[piece]);

@@ -95,6 +95,12 @@ impl Card {
 
     /// Lets model time pass: slow management firmware, coalescing timers, held events; and takes frames from the wires.
     pub fn advance(&mut self, ns: u64) {
+        self.advance_timers(ns);
+        self.pump_wires();
+    }
+
+    /// Lets model time pass as [`advance`](Self::advance) does, without taking frames from the wires.
+    pub fn advance_timers(&mut self, ns: u64) {
         let end = self.outside.now_ns.saturating_add(ns);
         loop {
             let step = self
@@ -116,7 +122,6 @@ impl Card {
                 break;
             }
         }
-        self.pump_wires();
     }
 
     fn pump_wires(&mut self) {

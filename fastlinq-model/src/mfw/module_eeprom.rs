@@ -208,7 +208,7 @@ fn qsfp_thresholds() -> [u8; PAGE_BYTES / 2] {
 fn qsfp_page(paged: bool) -> [u8; PAGE_BYTES] {
     let mut page = [0; PAGE_BYTES];
     page[0] = 0x11; // QSFP28
-    page[1] = 0x08; // SFF-8636 revision
+    page[1] = 0x07; // SFF-8636 revision 2.5 to 2.7
     page[2] = if paged { 0 } else { 0x04 }; // flat memory: upper page 0 only
     put16(&mut page, 22, celsius(TEMPERATURE_C as i8));
     put16(&mut page, 26, 33_000);
@@ -223,7 +223,8 @@ fn qsfp_page(paged: bool) -> [u8; PAGE_BYTES] {
     page[131] = 0x80; // extended compliance is in byte 192
     page[139] = 0x05; // 64B/66B
     page[140] = 0xff; // rate is in byte 222
-    page[144] = 0;
+    page[143] = 35; // x 2 m of OM3
+    page[146] = 50; // x 2 m of OM4
     page[147] = 0x00; // 850 nm VCSEL
     put(&mut page, 148, &text::<16>(VENDOR));
     put(&mut page, 165, &OUI);

@@ -3,6 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
+use std::sync::mpsc::{SyncSender, sync_channel};
 
 use fastlinq_model::Wire;
 use fastlinq_model::wire::FRAME_LIMIT;
@@ -23,9 +24,14 @@ struct Request {
     rest: [u8; 22],
 }
 
-/// An open TAP interface.
+/// Frames that wait for the interface at most; what comes beyond is lost, as in a switch.
+const QUEUE: usize = 2048;
+
+/// An open TAP interface. Frames go out by a thread of their own: each is a system call with the host's whole network stack
+/// behind it, which an access to a doorbell must not wait for.
 pub(super) struct Tap {
     device: File,
+    outgoing: SyncSender<Vec<u8>>,
 }
 
 impl Tap {
@@ -48,7 +54,19 @@ impl Tap {
         };
         request.name[..name.len()].copy_from_slice(name.as_bytes());
         attach(&device, request)?;
-        Ok(Self { device })
+        let mut sink = device.try_clone().map_err(io)?;
+        let (outgoing, frames) = sync_channel::<Vec<u8>>(QUEUE);
+        std::thread::Builder::new()
+            .name("tap".into())
+            .spawn(move || {
+                for frame in frames {
+                    if let Err(error) = sink.write(&frame) {
+                        debug!("the TAP interface takes no frame: {error}");
+                    }
+                }
+            })
+            .map_err(io)?;
+        Ok(Self { device, outgoing })
     }
 }
 
@@ -64,8 +82,8 @@ fn attach(device: &File, request: Request) -> Result<(), Errno> {
 
 impl Wire for Tap {
     fn transmit(&mut self, frame: &[u8]) {
-        if let Err(error) = self.device.write(frame) {
-            debug!("the TAP interface takes no frame: {error}");
+        if self.outgoing.try_send(frame.to_vec()).is_err() {
+            debug!("a frame is lost before the TAP interface");
         }
     }
 
