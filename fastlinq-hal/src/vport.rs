@@ -50,7 +50,7 @@ pub struct VportConfig {
 /// | `buffers` | 2 to 255 in one aggregation |
 /// | `max_bytes` | more than the MTU |
 ///
-/// In `VPORT_START` and `VPORT_UPDATE` this is `tpa_param`. Known by: source reading; the model.
+/// What is in tunnels is not aggregated. In `VPORT_START` and `VPORT_UPDATE` this is `tpa_param`. Known by: source reading; the model.
 ///
 /// # Examples
 ///
@@ -68,8 +68,6 @@ pub struct Aggregation {
     pub ipv4: bool,
     /// Aggregate over IPv6.
     pub ipv6: bool,
-    /// Aggregate what is in tunnels, too.
-    pub in_tunnels: bool,
     /// Aggregate only segments whose headers a stack could take apart again: same MAC addresses, acknowledgement, window,
     /// VLAN, time stamp.
     pub consistent: bool,
@@ -96,7 +94,6 @@ impl Aggregation {
         Self {
             ipv4: true,
             ipv6: true,
-            in_tunnels: false,
             consistent: true,
             aggregations: Self::MAX_AGGREGATIONS,
             buffers: 16,

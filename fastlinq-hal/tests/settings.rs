@@ -454,5 +454,15 @@ fn checksums_and_segments_inside_tunnels_are_made_by_the_chip() {
         }
     }
     assert!(rig.queues.iter().all(rig::Queue::all_sent));
+    // One frame and four segments, over two versions of IP.
+    let counted = rig.adapter.function_statistics().unwrap();
+    for tunnel in [
+        counted.transmitted_gre,
+        counted.transmitted_vxlan,
+        counted.transmitted_geneve,
+    ] {
+        assert_eq!(tunnel.frames, 10);
+        assert!(tunnel.bytes > 8000);
+    }
     rig.finish();
 }

@@ -244,7 +244,6 @@ fn aggregation_has_the_reference_offsets() {
     let aggregation = Aggregation {
         ipv4: true,
         ipv6: true,
-        in_tunnels: false,
         consistent: true,
         aggregations: 64,
         buffers: 16,

@@ -112,7 +112,7 @@ counters! {
     ///
     /// `ETH_PF_STAT` of MSTORM, USTORM and PSTORM, by the function's number in its engine.
     ///
-    /// Known by: source reading; the model counts received tunnels and what is switched.
+    /// Known by: source reading; the model. Transmitted frames count when their descriptor says that they are in a tunnel.
     pub struct FunctionStatistics {
         /// Received frames that never were on the line. (U)
         pub received_inside: Traffic,

@@ -240,6 +240,38 @@ pub(super) fn sent_switched(
     add(fabric, &layout.p_pf_stat, pf.into(), packets_field, 1);
 }
 
+/// Counts a transmitted frame in a tunnel.
+pub(super) fn sent_tunnel(
+    fabric: &mut dyn Fabric,
+    layout: &StormLayout,
+    pf: u8,
+    kind: TunnelKind,
+    bytes: usize,
+) {
+    let (bytes_field, packets_field) = match kind {
+        TunnelKind::Gre => (
+            offset_of!(EthPstormPerPfStat, sent_gre_bytes),
+            offset_of!(EthPstormPerPfStat, sent_gre_pkts),
+        ),
+        TunnelKind::Vxlan => (
+            offset_of!(EthPstormPerPfStat, sent_vxlan_bytes),
+            offset_of!(EthPstormPerPfStat, sent_vxlan_pkts),
+        ),
+        TunnelKind::Geneve => (
+            offset_of!(EthPstormPerPfStat, sent_geneve_bytes),
+            offset_of!(EthPstormPerPfStat, sent_geneve_pkts),
+        ),
+    };
+    add(
+        fabric,
+        &layout.p_pf_stat,
+        pf.into(),
+        bytes_field,
+        bytes as u64,
+    );
+    add(fabric, &layout.p_pf_stat, pf.into(), packets_field, 1);
+}
+
 /// Counts a packet that was dropped for an error in it.
 pub(super) fn transmit_dropped(fabric: &mut dyn Fabric, layout: &StormLayout, stat: u8) {
     add(

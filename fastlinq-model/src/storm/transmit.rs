@@ -9,7 +9,7 @@ use super::Storm;
 use super::eq::error_event;
 use super::offload::{insert_checksums, insert_tag};
 use super::packet::{Packet, TxError, bd_count};
-use super::parse::{ETHER_TYPE_VLAN, TunnelConfig};
+use super::parse::{ETHER_TYPE_VLAN, Parsed, TunnelConfig};
 use super::segment::Segments;
 use super::statistics;
 use super::switch::Target;
@@ -147,8 +147,16 @@ impl Storm {
         let offloads = packet.offloads();
         let vlan = self.check_policies(fabric, queue, packet, &data)?;
         let target = self.target(queue, packet);
+        let tunnel = Parsed::headers(&data, &tunnels)
+            .filter(|_| packet.tunnel)
+            .and_then(|parsed| parsed.tunnel)
+            .map(|tunnel| tunnel.kind);
+        let pf = queue.function.pf;
         if !packet.is_lso() {
             insert_checksums(&mut data, &offloads, &tunnels);
+            if let Some(kind) = tunnel {
+                statistics::sent_tunnel(fabric, &self.layout, pf, kind, data.len());
+            }
             self.emit(fabric, queue, data, vlan, target);
             return Ok(());
         }
@@ -160,6 +168,9 @@ impl Storm {
             ),
         )?;
         for frame in segments {
+            if let Some(kind) = tunnel {
+                statistics::sent_tunnel(fabric, &self.layout, pf, kind, frame.len());
+            }
             self.emit(fabric, queue, frame, vlan, target);
         }
         Ok(())

@@ -60,8 +60,6 @@ fn aggregation(wish: Option<&Aggregation>) -> EthVportTpaParam {
     if let Some(wish) = wish {
         data.tpa_ipv4_en_flg = u8::from(wish.ipv4);
         data.tpa_ipv6_en_flg = u8::from(wish.ipv6);
-        data.tpa_ipv4_tunn_en_flg = u8::from(wish.ipv4 && wish.in_tunnels);
-        data.tpa_ipv6_tunn_en_flg = u8::from(wish.ipv6 && wish.in_tunnels);
         data.tpa_pkt_split_flg = 1;
         data.tpa_gro_consistent_flg = u8::from(wish.consistent);
         data.tpa_max_aggs_num = wish.aggregations;
