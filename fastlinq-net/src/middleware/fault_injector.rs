@@ -8,6 +8,7 @@ use heapless::Deque;
 use super::tap::fitting;
 use crate::fault::Fault;
 use crate::frame::{RxFrame, Segments};
+use crate::offload::Offload;
 use crate::packet::{BufferNumber, RxPacket, TxPacket};
 use crate::ring::Ring;
 use crate::transmit::TransmitError;
@@ -74,7 +75,20 @@ enum Fate {
 #[derive(Clone, Copy)]
 struct Held {
     packet: RxPacket,
+    /// What the device is to do to it, if it is to be sent.
+    offload: Offload,
     calls: u8,
+}
+
+impl Held {
+    /// A frame whose time has come.
+    const fn now(packet: RxPacket, offload: Offload) -> Self {
+        Self {
+            packet,
+            offload,
+            calls: 0,
+        }
+    }
 }
 
 /// One direction of an injector.
@@ -82,7 +96,7 @@ struct Side {
     rates: Rates,
     held: Deque<Held, MAX_HELD>,
     /// Second frames that had no place in the caller's slice.
-    second: Option<RxPacket>,
+    second: Option<Held>,
     counters: FaultsOf,
 }
 
@@ -122,10 +136,15 @@ impl Side {
     }
 
     /// Holds a frame back; `false` when there is no place for it.
-    fn hold(&mut self, packet: RxPacket, random: &mut u64) -> bool {
+    fn hold(&mut self, packet: RxPacket, offload: Offload, random: &mut u64) -> bool {
         let most = u64::from(self.rates.delay_calls.max(1));
         let calls = 1 + (step(random) % most) as u8;
-        let held = self.held.push_back(Held { packet, calls }).is_ok();
+        let held = self.held.push_back(Held {
+            packet,
+            offload,
+            calls,
+        });
+        let held = held.is_ok();
         self.counters.delayed += u64::from(held);
         held
     }
@@ -137,10 +156,10 @@ impl Side {
     }
 
     /// A frame whose time has come.
-    fn due(&mut self) -> Option<RxPacket> {
+    fn due(&mut self) -> Option<Held> {
         for _ in 0..self.held.len() {
             match self.held.pop_front() {
-                Some(held) if held.calls == 0 => return Some(held.packet),
+                Some(held) if held.calls == 0 => return Some(held),
                 Some(held) => {
                     // It was just taken out.
                     let _ = self.held.push_back(held);
@@ -197,7 +216,8 @@ impl fmt::Debug for FaultState {
 /// Drops, duplicates, corrupts and delays frames of a ring, repeatably, by a seed.
 ///
 /// A received frame that is corrupted or doubled loses what the device said about it: its verdict on the checksums was about
-/// other bytes. Frames that lie in several buffers are not doubled.
+/// other bytes. Frames that lie in several buffers are not doubled. Frames to send whose checksums the device fills in are not
+/// corrupted, since it would make them right.
 ///
 /// Take the injector apart with [`into_parts`](Self::into_parts), which frees the buffers of frames that are held back; a
 /// dropped one keeps them from use until the queue pair is closed.
@@ -235,9 +255,9 @@ impl<R: Ring, S: BorrowMut<FaultState>> FaultInjector<R, S> {
         let state = self.state.borrow_mut();
         for side in [&mut state.received, &mut state.sent] {
             let second = side.second.take();
-            let held = core::iter::from_fn(|| side.held.pop_front().map(|held| held.packet));
-            for packet in held.chain(second) {
-                self.ring.release(&packet);
+            let held = core::iter::from_fn(|| side.held.pop_front());
+            for held in held.chain(second) {
+                self.ring.release(&held.packet);
             }
         }
         (self.ring, self.state)
@@ -246,15 +266,16 @@ impl<R: Ring, S: BorrowMut<FaultState>> FaultInjector<R, S> {
     /// Sends what is held back and due, as far as there is room.
     fn send_due(&mut self) -> Result<(), TransmitError> {
         let state = self.state.borrow_mut();
-        while let Some(packet) = state.sent.second.take().or_else(|| state.sent.due()) {
-            match self.ring.transmit(&[packet.into()]) {
+        while let Some(held) = state.sent.second.take().or_else(|| state.sent.due()) {
+            let packet = TxPacket::from(held.packet).with(held.offload);
+            match self.ring.transmit(&[packet]) {
                 Ok(0) => {
-                    state.sent.second = Some(packet);
+                    state.sent.second = Some(held);
                     break;
                 }
                 Ok(_) => {}
                 Err(error) => {
-                    self.ring.release(&packet);
+                    self.ring.release(&held.packet);
                     return Err(error);
                 }
             }
@@ -283,8 +304,8 @@ impl<R: Ring, S: BorrowMut<FaultState>> Ring for FaultInjector<R, S> {
         let mut filled = 0;
         while let Some(slot) = out.get_mut(filled) {
             let waiting = side.second.take().or_else(|| side.due());
-            if let Some(packet) = waiting {
-                *slot = packet;
+            if let Some(held) = waiting {
+                *slot = held.packet;
                 filled += 1;
                 continue;
             }
@@ -301,7 +322,7 @@ impl<R: Ring, S: BorrowMut<FaultState>> Ring for FaultInjector<R, S> {
                     side.counters.dropped += 1;
                     continue;
                 }
-                Fate::Delay if side.hold(*slot, random) => continue,
+                Fate::Delay if side.hold(*slot, Offload::NONE, random) => continue,
                 Fate::Corrupt => {
                     let wrong = corrupt(&mut self.ring, slot, random);
                     side.counters.corrupted += u64::from(wrong);
@@ -310,7 +331,7 @@ impl<R: Ring, S: BorrowMut<FaultState>> Ring for FaultInjector<R, S> {
                 Fate::Duplicate => match duplicate(&mut self.ring, slot) {
                     Some(second) => {
                         side.counters.duplicated += 1;
-                        side.second = Some(second);
+                        side.second = Some(Held::now(second, Offload::NONE));
                     }
                     None => side.counters.not_duplicated += 1,
                 },
@@ -346,8 +367,10 @@ impl<R: Ring, S: BorrowMut<FaultState>> Ring for FaultInjector<R, S> {
                 }
                 Fate::Delay => {
                     let owned = self.ring.segments(&record).next().is_some();
-                    !(owned && side.hold(record, random))
+                    !(owned && side.hold(record, packet.offload(), random))
                 }
+                // The device would compute a right checksum over wrong bytes, which nobody could notice.
+                Fate::Corrupt if packet.offload() != Offload::NONE => true,
                 Fate::Corrupt => {
                     let wrong = corrupt(&mut self.ring, &record, random);
                     side.counters.corrupted += u64::from(wrong);
@@ -357,7 +380,7 @@ impl<R: Ring, S: BorrowMut<FaultState>> Ring for FaultInjector<R, S> {
                     match duplicate(&mut self.ring, &record) {
                         Some(second) => {
                             side.counters.duplicated += 1;
-                            side.second = Some(second);
+                            side.second = Some(Held::now(second, packet.offload()));
                         }
                         None => side.counters.not_duplicated += 1,
                     }

@@ -21,7 +21,7 @@ use embassy_net_driver_0_2::{
 use crate::frame::RxFrame;
 use crate::ring::Ring;
 
-use super::phy::{Phy, RxChecksums, TxSlot};
+use super::phy::{Phy, RxChecksums, TxChecksums, TxSlot};
 
 /// What interrupt handlers and the control task tell a driver; lives longer than both.
 #[derive(Debug)]
@@ -204,9 +204,11 @@ impl<R: Ring> Driver for EmbassyDriver<'_, R> {
 
     fn capabilities(&self) -> Capabilities {
         let mut checksum = ChecksumCapabilities::default();
-        let transport = match self.phy.checksums() {
-            RxChecksums::Stack => Checksum::Both,
-            RxChecksums::Device => Checksum::Tx,
+        let transport = match (self.phy.checksums(), self.phy.sent_checksums()) {
+            (RxChecksums::Stack, TxChecksums::Stack) => Checksum::Both,
+            (RxChecksums::Device, TxChecksums::Stack) => Checksum::Tx,
+            (RxChecksums::Stack, TxChecksums::Device) => Checksum::Rx,
+            (RxChecksums::Device, TxChecksums::Device) => Checksum::None,
         };
         checksum.ipv4 = transport;
         checksum.tcp = transport;

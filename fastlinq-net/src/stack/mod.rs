@@ -19,17 +19,24 @@
 //! |---|---|
 //! | `Stack` (default) | the stack, every one; frames that the device found bad are dropped before |
 //! | `Device` | the device; what it did not look at is verified here, and fragments are dropped, since nobody could verify them |
+//!
+//! | [`TxChecksums`] | who fills in those of frames to send |
+//! |---|---|
+//! | `Stack` (default) | the stack |
+//! | `Device` | the device: IPv4 headers, TCP and UDP, behind IPv6 extension headers too; not those of fragments |
 #![cfg_attr(not(feature = "smoltcp-0_12"), allow(rustdoc::broken_intra_doc_links))]
 #![cfg_attr(
     not(feature = "embassy-net-driver-0_2"),
     allow(rustdoc::broken_intra_doc_links)
 )]
 
+mod offload;
 mod phy;
 mod smoltcp;
 mod verify;
 
-pub use phy::{Exchange, Phy, PhyCounters, RxChecksums, TxSlot};
+pub use offload::checksums_of;
+pub use phy::{Exchange, Phy, PhyCounters, RxChecksums, TxChecksums, TxSlot};
 pub use verify::{Verdict, verify};
 
 #[cfg(feature = "smoltcp-0_12")]

@@ -4,10 +4,12 @@ use crate::config::QueueConfig;
 use crate::fault::Fault;
 use crate::frame::RxFrame;
 use crate::log::warning;
+use crate::offload::Offload;
 use crate::packet::{BufferNumber, Checksum, RxPacket, TxPacket};
 use crate::ring::Ring;
 use crate::transmit::TransmitError;
 
+use super::offload::checksums_of;
 use super::verify::{Verdict, verify};
 
 /// Shortest frame on the wire, without FCS.
@@ -23,6 +25,17 @@ const LOOKS: usize = 256;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum RxChecksums {
+    /// The stack.
+    #[default]
+    Stack,
+    /// The device; the stack is told not to.
+    Device,
+}
+
+/// Who fills in the checksums of frames to send.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum TxChecksums {
     /// The stack.
     #[default]
     Stack,
@@ -62,6 +75,7 @@ pub struct Phy<R> {
     ring: R,
     frame_bytes: usize,
     checksums: RxChecksums,
+    sent_checksums: TxChecksums,
     counters: PhyCounters,
     fault: Option<Fault>,
     /// A frame that was looked for and not taken yet.
@@ -77,6 +91,7 @@ impl<R: Ring> Phy<R> {
             ring,
             frame_bytes: mtu.min(buffer),
             checksums: RxChecksums::Stack,
+            sent_checksums: TxChecksums::Stack,
             counters: PhyCounters::default(),
             fault: None,
             pending: None,
@@ -93,6 +108,18 @@ impl<R: Ring> Phy<R> {
     /// Who verifies received checksums.
     pub const fn checksums(&self) -> RxChecksums {
         self.checksums
+    }
+
+    /// Chooses who fills in the checksums of frames to send.
+    #[must_use]
+    pub fn with_sent_checksums(mut self, checksums: TxChecksums) -> Self {
+        self.sent_checksums = checksums;
+        self
+    }
+
+    /// Who fills in the checksums of frames to send.
+    pub const fn sent_checksums(&self) -> TxChecksums {
+        self.sent_checksums
     }
 
     /// Most bytes of a frame, Ethernet header included, FCS not.
@@ -158,6 +185,7 @@ impl<R: Ring> Phy<R> {
         let slot = TxSlot {
             ring,
             buffer: Some(buffer),
+            checksums: self.sent_checksums,
             counters: &mut self.counters,
             fault: &mut self.fault,
         };
@@ -171,6 +199,7 @@ impl<R: Ring> Phy<R> {
         Some(TxSlot {
             buffer: Some(buffer?),
             ring: self.ring.rest(),
+            checksums: self.sent_checksums,
             counters: &mut self.counters,
             fault: &mut self.fault,
         })
@@ -245,6 +274,7 @@ pub type Exchange<'a, R> = (
 pub struct TxSlot<'a, R: Ring> {
     ring: R,
     buffer: Option<BufferNumber>,
+    checksums: TxChecksums,
     counters: &'a mut PhyCounters,
     fault: &'a mut Option<Fault>,
 }
@@ -264,6 +294,10 @@ impl<R: Ring> TxSlot<'_, R> {
         let end = length.min(bytes.len());
         let (frame, rest) = bytes.split_at_mut_checked(end).unwrap_or_default();
         let result = fill(frame);
+        let offload = match self.checksums {
+            TxChecksums::Stack => Offload::NONE,
+            TxChecksums::Device => checksums_of(frame),
+        };
         if !fits {
             self.counters.refused += 1;
             return result;
@@ -271,10 +305,8 @@ impl<R: Ring> TxSlot<'_, R> {
         for byte in rest.iter_mut().take(padded - length) {
             *byte = 0;
         }
-        match self
-            .ring
-            .transmit(&[TxPacket::new(buffer, 0, padded as u16)])
-        {
+        let packet = TxPacket::new(buffer, 0, padded as u16).with(offload);
+        match self.ring.transmit(&[packet]) {
             Ok(1..) => {
                 self.counters.sent += 1;
                 self.buffer = None;

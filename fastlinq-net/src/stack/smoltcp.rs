@@ -20,7 +20,7 @@ macro_rules! device {
 
             use crate::frame::RxFrame;
             use crate::ring::Ring;
-            use crate::stack::{Phy, RxChecksums, TxSlot};
+            use crate::stack::{Phy, RxChecksums, TxChecksums, TxSlot};
 
             /// A received frame.
             #[derive(Debug)]
@@ -69,16 +69,18 @@ macro_rules! device {
                     capabilities.medium = Medium::Ethernet;
                     capabilities.max_transmission_unit = self.frame_bytes();
                     capabilities.max_burst_size = None;
-                    capabilities.checksum = checksums(self.checksums());
+                    capabilities.checksum = checksums(self.checksums(), self.sent_checksums());
                     capabilities
                 }
             }
 
-            fn checksums(receive: RxChecksums) -> ChecksumCapabilities {
+            fn checksums(receive: RxChecksums, send: TxChecksums) -> ChecksumCapabilities {
                 let mut checksums = ChecksumCapabilities::default();
-                let transport = match receive {
-                    RxChecksums::Stack => Checksum::Both,
-                    RxChecksums::Device => Checksum::Tx,
+                let transport = match (receive, send) {
+                    (RxChecksums::Stack, TxChecksums::Stack) => Checksum::Both,
+                    (RxChecksums::Device, TxChecksums::Stack) => Checksum::Tx,
+                    (RxChecksums::Stack, TxChecksums::Device) => Checksum::Rx,
+                    (RxChecksums::Device, TxChecksums::Device) => Checksum::None,
                 };
                 checksums.ipv4 = transport;
                 checksums.tcp = transport;

@@ -14,15 +14,15 @@ pub enum Verdict {
     Scattered,
 }
 
-const VLAN_TAGS: [u16; 3] = [0x8100, 0x88a8, 0x9100];
-const IPV4: u16 = 0x0800;
-const IPV6: u16 = 0x86dd;
-const TCP: u8 = 6;
-const UDP: u8 = 17;
-const IPV6_FRAGMENT: u8 = 44;
+pub(super) const VLAN_TAGS: [u16; 3] = [0x8100, 0x88a8, 0x9100];
+pub(super) const IPV4: u16 = 0x0800;
+pub(super) const IPV6: u16 = 0x86dd;
+pub(super) const TCP: u8 = 6;
+pub(super) const UDP: u8 = 17;
+pub(super) const IPV6_FRAGMENT: u8 = 44;
 /// Hop-by-hop, routing and destination options: a next-header byte and a length.
-const IPV6_OPTIONS: [u8; 3] = [0, 43, 60];
-const MOST_OPTIONS: usize = 8;
+pub(super) const IPV6_OPTIONS: [u8; 3] = [0, 43, 60];
+pub(super) const MOST_OPTIONS: usize = 8;
 
 /// Verifies the IPv4 header checksum and the TCP or UDP checksum of an Ethernet frame.
 ///
@@ -38,7 +38,7 @@ pub fn verify(frame: &[u8]) -> Verdict {
     check(frame).unwrap_or(Verdict::Bad)
 }
 
-fn word(bytes: &[u8], at: usize) -> Option<u16> {
+pub(super) fn word(bytes: &[u8], at: usize) -> Option<u16> {
     let bytes = bytes.get(at..)?.first_chunk::<2>()?;
     Some(u16::from_be_bytes(*bytes))
 }

@@ -1,8 +1,8 @@
 //! smoltcp on both ends.
 
 use fastlinq_model_host::ModelHost;
-use fastlinq_net::middleware::{FaultInjector, FaultState, Rates};
-use fastlinq_net::stack::{Phy, RxChecksums};
+use fastlinq_net::middleware::{Direction, FaultInjector, FaultState, Observer, Rates, Tap};
+use fastlinq_net::stack::{Phy, RxChecksums, TxChecksums, Verdict, verify};
 use fastlinq_net::{QueueConfig, Ring};
 use smoltcp_0_12::iface::{Config, Interface, SocketHandle, SocketSet};
 use smoltcp_0_12::socket::{tcp, udp};
@@ -248,4 +248,85 @@ fn udp_of_every_size_comes_back() {
     assert_eq!(a.phy.counters().sent, sent);
     left.close(a.phy.into_ring());
     right.close(b.phy.into_ring());
+}
+
+/// Looks at the transport checksum of TCP frames that the stack sends over IPv4.
+#[derive(Default)]
+struct Checksums {
+    frames: u32,
+    right: u32,
+}
+
+impl Observer for Checksums {
+    fn frame(&mut self, direction: Direction, _: usize, pieces: &mut dyn Iterator<Item = &[u8]>) {
+        let frame = pieces.collect::<Vec<_>>().concat();
+        if direction == Direction::Sent && frame[12..14] == [8, 0] && frame[23] == 6 {
+            self.frames += 1;
+            self.right += u32::from(verify(&frame) == Verdict::Good);
+        }
+    }
+}
+
+#[test]
+fn the_device_fills_in_the_checksums_that_the_stack_left_out() {
+    for (to, receive) in [
+        (address(2)[0], RxChecksums::Stack),
+        (address(2)[1], RxChecksums::Stack),
+        (address(2)[0], RxChecksums::Device),
+    ] {
+        let config = QueueConfig::default();
+        let [(left, left_queue), (right, right_queue)] = pair(&config, 0);
+        let phy = |queue| {
+            Phy::new(Tap::new(queue, Checksums::default()), &config)
+                .with_checksums(receive)
+                .with_sent_checksums(TxChecksums::Device)
+        };
+        let mut a = End::new(&left, phy(left_queue), address(1));
+        let mut b = End::new(&right, phy(right_queue), address(2));
+        transfer(&mut a, &mut b, to, 200_000);
+        for (station, end) in [(left, a), (right, b)] {
+            let counters = end.phy.counters();
+            assert_eq!(
+                (counters.bad_checksum, counters.refused),
+                (0, 0),
+                "{counters:?}"
+            );
+            let (queue, seen) = end.phy.into_ring().into_parts();
+            if matches!(to, IpAddress::Ipv4(_)) {
+                assert!(seen.frames > 100, "{}", seen.frames);
+                assert_eq!(seen.right, 0, "the stack computes none");
+            }
+            station.close(queue);
+        }
+    }
+}
+
+#[test]
+fn faults_and_offloads_go_together() {
+    let config = QueueConfig::default();
+    let [(left, left_queue), (right, right_queue)] = pair(&config, 0);
+    let rates = Rates {
+        drop: 20,
+        duplicate: 20,
+        corrupt: 20,
+        delay: 30,
+        delay_calls: 9,
+    };
+    let phy = |queue, seed| {
+        Phy::new(
+            FaultInjector::new(queue, FaultState::new(seed, rates, rates)),
+            &config,
+        )
+        .with_checksums(RxChecksums::Device)
+        .with_sent_checksums(TxChecksums::Device)
+    };
+    let mut a = End::new(&left, phy(left_queue, 5), address(1));
+    let mut b = End::new(&right, phy(right_queue, 6), address(2));
+    transfer(&mut a, &mut b, address(2)[0], 200_000);
+    for (station, end) in [(left, a), (right, b)] {
+        let (queue, state) = end.phy.into_ring().into_parts();
+        let sent = state.counters().sent;
+        assert!(sent.duplicated > 0 && sent.delayed > 0, "{sent:?}");
+        station.close(queue);
+    }
 }
