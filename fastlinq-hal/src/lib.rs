@@ -27,6 +27,7 @@ pub mod firmware;
 pub mod host;
 pub mod init;
 pub mod mfw;
+pub mod moderation;
 pub mod peripherals;
 pub mod queue;
 pub mod slowpath;

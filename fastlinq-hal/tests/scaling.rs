@@ -335,3 +335,50 @@ fn coalescing_is_each_queue_pairs_own_and_is_read_back() {
     adapter.down().unwrap();
     assert_eq!(host.violations(), []);
 }
+
+#[test]
+fn fragments_and_tags_and_unhashed_headers_fall_back_as_the_specification_says() {
+    let mut rig = Rig::new(Setup::default());
+    scale(&mut rig, HashedHeaders::default());
+    let (source, destination, ports, two, four) = VECTORS[0];
+    let flow = Flow::new(rig.mac, source, destination, ports);
+    let frame = flow.frame(&[1; 64]);
+    // A tag in front changes nothing.
+    let (_, packet) = rig.arrival(&rig::frames::tagged(&frame, 9)).unwrap();
+    assert_eq!((packet.hash(), packet.hash_type()), (four, 2));
+    // A fragment has no ports, not even the first one.
+    for fragment in [0x2000u16, 0x2008, 0x0010] {
+        let mut frame = frame.clone();
+        frame[20..22].copy_from_slice(&fragment.to_be_bytes());
+        frame[24..26].fill(0);
+        let checksum = rig::frames::fold(rig::frames::sum(&frame[14..34]));
+        frame[24..26].copy_from_slice(&checksum.to_be_bytes());
+        let (queue, packet) = rig.arrival(&frame).unwrap();
+        assert_eq!((packet.hash(), packet.hash_type()), (two, 1));
+        assert_eq!(queue, (two % 128 % 4) as usize);
+    }
+    // With addresses off, what has no ports has no hash.
+    scale(&mut rig, HashedHeaders::IPV4_TCP);
+    let (_, packet) = rig.arrival(&frame).unwrap();
+    assert_eq!((packet.hash(), packet.hash_type()), (four, 2));
+    let (queue, packet) = rig.arrival(&flow.udp().frame(&[1; 64])).unwrap();
+    assert_eq!((queue, packet.hash(), packet.hash_type()), (0, 0, 0));
+    rig.finish();
+}
+
+#[test]
+fn a_queue_pair_that_could_not_be_closed_is_closed_later() {
+    let mut rig = Rig::new(Setup::default());
+    scale(&mut rig, HashedHeaders::default());
+    let Queue { port, memory, .. } = rig.queues.remove(1);
+    rig.host.faults().vanish();
+    let failed = rig.adapter.close_queue_pair(port).unwrap_err();
+    assert!(matches!(failed.cause, Cause::Ramrod(_)), "{failed}");
+    rig.host.faults().clear();
+    rig.adapter.close_queue_pair(failed.port).unwrap();
+    drop(memory);
+    let frames = flows(&rig, 50);
+    let counts: Vec<_> = rig.arrive(&frames).iter().map(Vec::len).collect();
+    assert_eq!(counts.iter().sum::<usize>(), 50);
+    rig.finish();
+}
