@@ -20,20 +20,54 @@ use fastlinq_trace::{Difference, Header, Outcome, Recorder, Reviewed, compare};
 const FIRMWARE: &str = "qed_init_values_zipped-8.59.1.0.bin";
 const FOLDERS: [&str; 2] = ["/lib/firmware/qed", "/usr/lib/firmware/qed"];
 
+/// A recording of Linux, and what may differ from it.
+struct Recording {
+    chip: Chip,
+    trace: &'static str,
+    reviewed: &'static [&'static str],
+}
+
+const K2: Recording = Recording {
+    chip: Chip::K2,
+    trace: "linux-6.12-k2.trace",
+    reviewed: &["reviewed.toml"],
+};
+const BB: Recording = Recording {
+    chip: Chip::Bb,
+    trace: "linux-6.12-bb.trace",
+    reviewed: &["reviewed.toml", "reviewed-bb.toml"],
+};
+
 fn golden(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/golden")
         .join(name)
 }
 
-fn linux() -> Outcome {
-    let file = fs::read(golden("linux-6.12-k2.trace")).unwrap();
-    Outcome::read(&file[..]).unwrap()
-}
+impl Recording {
+    fn linux(&self) -> Outcome {
+        let file = fs::read(golden(self.trace)).unwrap();
+        Outcome::read(&file[..]).unwrap()
+    }
 
-fn reviewed() -> Reviewed {
-    let text = fs::read_to_string(golden("reviewed.toml")).unwrap();
-    Reviewed::parse(&text).unwrap()
+    fn reviewed(&self) -> Reviewed {
+        let texts = self.reviewed.iter();
+        let texts = texts.map(|name| fs::read_to_string(golden(name)).unwrap());
+        Reviewed::parse(&texts.collect::<String>()).unwrap()
+    }
+
+    fn assert_reviewed(&self, differences: &[Difference]) {
+        let list = self.reviewed();
+        let review = list.review(differences);
+        let open: Vec<String> = review.open.iter().map(ToString::to_string).collect();
+        assert!(
+            open.is_empty(),
+            "{} differences to Linux are not in {:?} of tests/golden:\n{}",
+            open.len(),
+            self.reviewed,
+            open.join("\n")
+        );
+    }
 }
 
 fn genuine() -> Option<Vec<u8>> {
@@ -64,14 +98,11 @@ fn page(host: &ModelHost) -> DmaBuffer<<ModelHost as DmaAllocator>::Region> {
 }
 
 /// Up with one vport and one queue pair, as Linux is after `ip link set up`.
-fn ours(firmware: &[u8]) -> Outcome {
-    let host = ModelHost::builder()
-        .chip(Chip::K2)
-        .interrupt_vectors(2)
-        .build();
+fn ours(chip: Chip, firmware: &[u8]) -> Outcome {
+    let host = ModelHost::builder().chip(chip).interrupt_vectors(2).build();
     let file = Shared::default();
     let header = Header {
-        chip: Chip::K2,
+        chip,
         origin: "fastlinq".into(),
     };
     let recorder = Recorder::new(file.clone(), &header).unwrap();
@@ -142,22 +173,9 @@ fn ours(firmware: &[u8]) -> Outcome {
     Outcome::read(&bytes[..]).unwrap()
 }
 
-fn assert_reviewed(differences: &[Difference]) {
-    let list = reviewed();
-    let review = list.review(differences);
-    let open: Vec<String> = review.open.iter().map(ToString::to_string).collect();
-    assert!(
-        open.is_empty(),
-        "{} differences to Linux are not in tests/golden/reviewed.toml:\n{}",
-        open.len(),
-        open.join("\n")
-    );
-}
-
-#[test]
-fn the_recorded_trace_is_a_complete_bring_up() {
-    let linux = linux();
-    assert_eq!(linux.header.chip, Chip::K2);
+fn is_a_complete_bring_up(recording: &Recording) {
+    let linux = recording.linux();
+    assert_eq!(linux.header.chip, recording.chip);
     assert!(linux.violations.is_empty(), "{:?}", linux.violations);
     let asked: Vec<_> = linux.exchanges.iter().map(|e| e.name()).collect();
     for command in ["LOAD_REQ", "LOAD_DONE", "INIT_PHY"] {
@@ -169,19 +187,18 @@ fn the_recorded_trace_is_a_complete_bring_up() {
     assert!(linux.contents.len() > 10_000);
 }
 
-#[test]
-fn our_contents_and_requests_are_those_of_linux() {
+fn has_our_contents_and_requests(recording: &Recording) {
     let Some(firmware) = genuine() else {
         println!("SKIPPED: no {FIRMWARE} in {FOLDERS:?} or $FASTLINQ_FIRMWARE_DIR");
         return;
     };
-    let (linux, ours) = (linux(), ours(&firmware));
+    let (linux, ours) = (recording.linux(), ours(recording.chip, &firmware));
     assert!(ours.violations.is_empty(), "{:?}", ours.violations);
     let (theirs, own) = (linux.total_effort(), ours.total_effort());
     println!("register writes: Linux {theirs:?}, fastlinq {own:?}");
     let differences = compare(&linux, &ours);
-    assert_reviewed(&differences);
-    let list = reviewed();
+    recording.assert_reviewed(&differences);
+    let list = recording.reviewed();
     let stale = list.review(&differences).stale;
     assert!(stale.is_empty(), "no longer different: {stale:#?}");
     assert!(
@@ -192,8 +209,32 @@ fn our_contents_and_requests_are_those_of_linux() {
     );
 }
 
+fn has_our_requests_with_any_firmware(recording: &Recording) {
+    let firmware = fastlinq_model_host::model::firmware_image::synthetic_image();
+    let ours = ours(recording.chip, &firmware);
+    recording.assert_reviewed(&compare_requests(&recording.linux(), &ours));
+}
+
+#[test]
+fn the_recorded_traces_are_complete_bring_ups() {
+    is_a_complete_bring_up(&K2);
+    is_a_complete_bring_up(&BB);
+    let size = |recording: &Recording| fs::metadata(golden(recording.trace)).unwrap().len();
+    assert!(size(&K2) + size(&BB) < 2 << 20);
+}
+
+#[test]
+fn our_contents_and_requests_on_k2_are_those_of_linux() {
+    has_our_contents_and_requests(&K2);
+}
+
+#[test]
+fn our_contents_and_requests_on_bb_are_those_of_linux() {
+    has_our_contents_and_requests(&BB);
+}
+
 #[test]
 fn our_requests_are_those_of_linux_with_any_firmware() {
-    let ours = ours(&fastlinq_model_host::model::firmware_image::synthetic_image());
-    assert_reviewed(&compare_requests(&linux(), &ours));
+    has_our_requests_with_any_firmware(&K2);
+    has_our_requests_with_any_firmware(&BB);
 }
