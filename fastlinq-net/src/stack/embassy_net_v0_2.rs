@@ -1,4 +1,4 @@
-//! embassy-net: `Driver` of `embassy-net-driver` 0.2 for [`Phy`](crate::stack::Phy).
+//! embassy-net: `Driver` of `embassy-net-driver` 0.2 for [`Phy`].
 //!
 //! No executor and no timer is needed here. Who notices that something happened, an interrupt handler or a task that looks
 //! now and then, calls [`Signals::wake`], and the stack's task looks again.
