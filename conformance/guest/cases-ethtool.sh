@@ -115,7 +115,7 @@ case_module() {
     'Laser bias current' 'Alarm/warning flags implemented +: Yes'
   tell module 0 qsfp28
   module_has 'Identifier.*0x11 \(QSFP28\)' '100G Base-SR4' 'Vendor PN.*QSFP28' 'Module temperature +: [0-9.]+ degrees' \
-    'Rcvr signal avg optical power \(Channel 4\)'
+    'Rcvr signal avg optical power ?\(Channel 4\)'
   tell module 0 sfp28-copper
   module_has 'Identifier.*0x03 \(SFP\)' 'Vendor PN.*CR'
   tell module 0 sfp28

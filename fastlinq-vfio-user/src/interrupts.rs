@@ -2,15 +2,58 @@
 
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 
 use crate::memory::locked;
 use crate::message::SetIrqs;
 
+/// How long a signal is kept for a line whose eventfd was taken away. A hypervisor takes all of a device's eventfds and
+/// gives them anew when its guest begins to use one more; what falls between would be lost.
+const KEEP: Duration = Duration::from_millis(50);
+
 #[derive(Debug, Default)]
 struct Lines {
-    lines: [Vec<Option<OwnedFd>>; 5],
+    lines: [Vec<Line>; 5],
+}
+
+#[derive(Debug, Default)]
+struct Line {
+    eventfd: Option<OwnedFd>,
+    /// Whether it had one before.
+    taken: bool,
+    missed: Option<Instant>,
+}
+
+impl Line {
+    fn signal(&mut self) -> bool {
+        match &self.eventfd {
+            Some(eventfd) => {
+                // A full counter means that the peer has not looked yet: the interrupt is not lost.
+                let written = rustix::io::write(eventfd, &1u64.to_ne_bytes());
+                matches!(written, Ok(_) | Err(Errno::AGAIN))
+            }
+            None => {
+                if self.taken {
+                    self.missed = Some(Instant::now());
+                }
+                false
+            }
+        }
+    }
+
+    fn assign(&mut self, eventfd: Option<OwnedFd>) {
+        self.taken |= self.eventfd.is_some();
+        self.eventfd = eventfd;
+        let missed = self.missed.filter(|at| at.elapsed() < KEEP);
+        if self.eventfd.is_some() {
+            self.missed = None;
+            if missed.is_some() {
+                self.signal();
+            }
+        }
+    }
 }
 
 /// The device's handle to its interrupts; clones are handles to the same lines.
@@ -29,16 +72,10 @@ impl InterruptLines {
 
     /// Signals one vector; false when the peer has given no eventfd for it.
     pub fn signal(&self, index: usize, vector: usize) -> bool {
-        let lines = locked(&self.lines);
-        let line = lines.lines.get(index).and_then(|line| line.get(vector));
-        match line {
-            Some(Some(eventfd)) => {
-                // A full counter means that the peer has not looked yet: the interrupt is not lost.
-                let written = rustix::io::write(eventfd, &1u64.to_ne_bytes());
-                matches!(written, Ok(_) | Err(Errno::AGAIN))
-            }
-            _ => false,
-        }
+        let mut lines = locked(&self.lines);
+        let line = lines.lines.get_mut(index);
+        line.and_then(|line| line.get_mut(vector))
+            .is_some_and(Line::signal)
     }
 
     pub(crate) fn clear(&self) {
@@ -69,7 +106,9 @@ impl InterruptLines {
         }
         if flags & SetIrqs::DATA_NONE != 0 && count == 0 {
             if let Some(line) = locked(&self.lines).lines.get_mut(index) {
-                line.clear();
+                for line in line {
+                    line.assign(None);
+                }
             }
             return Ok(());
         }
@@ -96,15 +135,16 @@ impl InterruptLines {
         let mut lines = locked(&self.lines);
         let line = lines.lines.get_mut(index).ok_or(Errno::INVAL)?;
         if line.len() < start + count {
-            line.resize_with(start + count, || None);
+            line.resize_with(start + count, Line::default);
         }
         let mut fds = fds.into_iter();
         for slot in line.iter_mut().skip(start).take(count) {
-            *slot = fds.next();
-            if let Some(eventfd) = slot {
+            let eventfd = fds.next();
+            if let Some(eventfd) = &eventfd {
                 // A blocking descriptor could stop the device for ever.
                 rustix::io::ioctl_fionbio(eventfd, true)?;
             }
+            slot.assign(eventfd);
         }
         Ok(())
     }

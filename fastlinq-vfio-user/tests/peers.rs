@@ -193,6 +193,50 @@ fn a_path_that_is_no_socket_or_in_use_is_refused() {
 }
 
 #[test]
+fn a_signal_between_two_eventfds_of_a_vector_is_kept_for_a_moment() {
+    let bench = Bench::start("missed");
+    let mut peer = bench.negotiated();
+    let (reader, writer) = rustix::pipe::pipe().expect("a pipe");
+    rustix::io::ioctl_fionbio(&reader, true).expect("non-blocking");
+    let request = |data: u32, count: u32| SetIrqs {
+        argsz: 20.into(),
+        flags: (data | SetIrqs::ACTION_TRIGGER).into(),
+        index: 2.into(),
+        start: 0.into(),
+        count: count.into(),
+    };
+    let give = |peer: &mut Peer| {
+        let request = request(SetIrqs::DATA_EVENTFD, 1);
+        peer.send_with(Command::DEVICE_SET_IRQS, &[request.as_bytes()], &[&writer]);
+        peer.answer().expect("a vector");
+    };
+    let take_all = |peer: &mut Peer| {
+        let request = request(SetIrqs::DATA_NONE, 0);
+        peer.call(Command::DEVICE_SET_IRQS, &[request.as_bytes()])
+            .expect("taken");
+    };
+    let mut count = [0; 8];
+    assert_eq!(peer.write(0, OFFSET_SIGNAL, &[0]), Err(22));
+    give(&mut peer);
+    assert!(
+        rustix::io::read(&reader, &mut count).is_err(),
+        "signalled before there ever was an eventfd"
+    );
+    take_all(&mut peer);
+    assert_eq!(peer.write(0, OFFSET_SIGNAL, &[0]), Err(22));
+    give(&mut peer);
+    assert_eq!(rustix::io::read(&reader, &mut count), Ok(8), "kept");
+    take_all(&mut peer);
+    assert_eq!(peer.write(0, OFFSET_SIGNAL, &[0]), Err(22));
+    std::thread::sleep(Duration::from_millis(60));
+    give(&mut peer);
+    assert!(
+        rustix::io::read(&reader, &mut count).is_err(),
+        "too late: whoever comes now is somebody else"
+    );
+}
+
+#[test]
 fn several_messages_may_arrive_at_once_each_with_its_descriptors() {
     let bench = Bench::start("together");
     let mut peer = bench.negotiated();
