@@ -159,8 +159,9 @@ void fl_port_down(struct fl_port *port)
 	for (index = 0; index < port->queues; index++)
 		fl_ring_stop(&port->rings[index]);
 	fl_port_free_irqs(port);
-	/* An interrupt may have come in between. */
+	/* An interrupt may have come in between, and found the link up. */
 	cancel_delayed_work_sync(&port->service);
+	netif_carrier_off(netdev);
 	error = fl_port_down_device(port);
 	if (error && !port->gone)
 		netdev_warn(netdev, "the adapter did not go down in order: %d\n", error);
