@@ -122,6 +122,7 @@ impl Cause {
             Self::Config(error) => error.layer(),
             Self::NoMastership(_) | Self::NotQuiet(_) => Layer::Chip,
             Self::Ramrod(RamrodError::Memory { .. }) => Layer::Platform,
+            Self::Ramrod(RamrodError::DeviceGone { .. }) => Layer::Pci,
             Self::Ramrod(_) => Layer::StormFirmware,
             Self::Misuse(Misuse::NoResources) => Layer::ManagementFirmware,
             Self::Misuse(Misuse::NoInterruptVectors) => Layer::Platform,
@@ -142,6 +143,7 @@ impl Cause {
             | Self::Resources(ResourceError::Mailbox(error)) => error.is_device_gone(),
             Self::Init(error) => error.layer() == Layer::Pci,
             Self::Config(error) => error.is_device_gone(),
+            Self::Ramrod(error) => matches!(error, RamrodError::DeviceGone { .. }),
             _ => false,
         }
     }

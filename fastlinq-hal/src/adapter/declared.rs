@@ -240,7 +240,10 @@ impl<H: Host> Work<'_, H> {
         let result = self
             .running
             .update_filters(&mut Context(self.core), vport, commands);
-        if matches!(result, Err(RamrodError::TimedOut { .. })) {
+        if matches!(
+            result,
+            Err(RamrodError::TimedOut { .. } | RamrodError::DeviceGone { .. })
+        ) {
             self.applied.certain = false;
         }
         result

@@ -177,6 +177,7 @@ impl Cause {
                 let value = match error {
                     RamrodError::Refused { code, .. } => Some(code.raw().into()),
                     RamrodError::TimedOut { .. }
+                    | RamrodError::DeviceGone { .. }
                     | RamrodError::Stuck { .. }
                     | RamrodError::Memory { .. } => None,
                 };

@@ -59,7 +59,9 @@ impl<I: Inventory, H: Host> Adapter<Up<I>, H> {
         match result {
             Ok(()) => note(running, number, place),
             // It may be there.
-            Err(RamrodError::TimedOut { .. }) => note(running, number, Place::Unknown),
+            Err(RamrodError::TimedOut { .. } | RamrodError::DeviceGone { .. }) => {
+                note(running, number, Place::Unknown);
+            }
             Err(_) => {}
         }
         result?;

@@ -9,6 +9,7 @@ use super::cause::Cause;
 use super::config::AdapterConfig;
 use super::leak::LeakReport;
 use super::running::Running;
+use crate::access::AccessError;
 use crate::core_state::Core;
 use crate::host::Host;
 use crate::log::{info, warning};
@@ -206,6 +207,10 @@ impl<H: Host> Drop for Inner<H> {
 pub(super) struct Context<'a, H: Host>(pub(super) &'a mut Core<H>);
 
 impl<H: Host> WaitContext for Context<'_, H> {
+    fn is_gone(&mut self) -> bool {
+        self.0.windows.check() == Err(AccessError::DeviceGone)
+    }
+
     fn wait_us(&mut self, us: u32) {
         self.0.host.delay_us(us);
     }

@@ -23,6 +23,9 @@ pub const EVENT_PROTOCOL_INDEX: u8 = 0;
 /// Waits of a ramrod: first 10 times 10 µs, then 100 times 100 µs, then 998 times 5 ms; 5 seconds in all.
 const WAITS: [(u32, u32); 3] = [(10, 10), (100, 100), (998, 5_000)];
 
+/// After a wait of so many microseconds, a register is read to see whether anybody is there.
+const LONG_US: u32 = 1_000;
+
 /// Why a ramrod did not do its work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -41,6 +44,11 @@ pub enum RamrodError {
         ramrod: Ramrod,
         /// Time waited in milliseconds.
         waited_ms: u32,
+    },
+    /// The function disappeared from the bus before it completed the ramrod.
+    DeviceGone {
+        /// The ramrod.
+        ramrod: Ramrod,
     },
     /// An earlier ramrod is still outstanding, so this one was not posted.
     Stuck {
@@ -63,6 +71,7 @@ impl RamrodError {
         match self {
             Self::Refused { ramrod, .. }
             | Self::TimedOut { ramrod, .. }
+            | Self::DeviceGone { ramrod }
             | Self::Stuck { ramrod, .. }
             | Self::Memory { ramrod } => *ramrod,
         }
@@ -76,6 +85,7 @@ impl fmt::Display for RamrodError {
             Self::TimedOut { ramrod, waited_ms } => {
                 write!(f, "did not complete {ramrod} within {waited_ms} ms")
             }
+            Self::DeviceGone { ramrod } => write!(f, "was gone when {ramrod} was to be completed"),
             Self::Stuck {
                 ramrod,
                 outstanding,
@@ -112,6 +122,8 @@ pub(crate) trait WaitContext {
     fn wait_us(&mut self, us: u32);
     /// Has the management firmware drain the NIG, and waits until that is done.
     fn drain_nig(&mut self);
+    /// Whether the function is gone from the bus.
+    fn is_gone(&mut self) -> bool;
 }
 
 /// The pieces of a slow path, for [`SlowPath::new`].
@@ -197,7 +209,7 @@ impl<H: Host> SlowPath<H> {
     /// Posts a ramrod on a connection and waits until the firmware has completed it.
     ///
     /// The wait is 5 seconds; then the management firmware drains the NIG, the doorbell is rung once more, and the
-    /// firmware gets another 5 seconds. While an earlier ramrod is outstanding nothing is posted; its doorbell is rung again
+    /// firmware gets another 5 seconds. A function that is gone from the bus is not waited for. While an earlier ramrod is outstanding nothing is posted; its doorbell is rung again
     /// first, because a lost doorbell is one reason for it.
     pub(crate) fn execute(
         &mut self,
@@ -229,10 +241,16 @@ impl<H: Host> SlowPath<H> {
         self.ring_doorbell();
         let mut progress = self.wait(context, echo);
         if progress == Progress::Outstanding {
+            if context.is_gone() {
+                return Err(RamrodError::DeviceGone { ramrod });
+            }
             warning!("slow path: {} is overdue, draining the NIG", ramrod.name());
             context.drain_nig();
             self.ring_doorbell();
             progress = self.wait(context, echo);
+        }
+        if progress == Progress::Outstanding && context.is_gone() {
+            return Err(RamrodError::DeviceGone { ramrod });
         }
         match progress {
             Progress::Done => Ok(()),
@@ -272,6 +290,9 @@ impl<H: Host> SlowPath<H> {
                     return progress;
                 }
                 context.wait_us(us);
+                if us >= LONG_US && context.is_gone() {
+                    return progress;
+                }
             }
         }
         self.drain();

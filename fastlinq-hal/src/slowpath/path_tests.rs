@@ -58,6 +58,7 @@ struct Bench<'a> {
     device: Device,
     now_us: u64,
     drains: u32,
+    gone: bool,
     script: Script<'a>,
 }
 
@@ -70,6 +71,9 @@ impl WaitContext for Bench<'_> {
         self.drains += 1;
         self.now_us += 1_020_000;
         (self.script)(&mut self.device, self.now_us);
+    }
+    fn is_gone(&mut self) -> bool {
+        self.gone
     }
 }
 
@@ -118,6 +122,7 @@ fn a_completed_ramrod_publishes_the_consumer() {
         device,
         now_us: 0,
         drains: 0,
+        gone: false,
         script: &mut script,
     };
     assert_eq!(run(&mut path, &mut bench, Ramrod::PfStart), Ok(()));
@@ -138,6 +143,7 @@ fn a_refusal_names_the_return_code() {
         device,
         now_us: 0,
         drains: 0,
+        gone: false,
         script: &mut script,
     };
     let error = run(&mut path, &mut bench, Ramrod::FiltersUpdate).unwrap_err();
@@ -154,6 +160,7 @@ fn a_silent_firmware_is_given_a_second_chance_and_then_given_up() {
         device,
         now_us: 0,
         drains: 0,
+        gone: false,
         script: &mut script,
     };
     let error = run(&mut path, &mut bench, Ramrod::VportStart).unwrap_err();
@@ -201,6 +208,7 @@ fn the_nig_drain_frees_a_ramrod_and_late_completions_free_the_queue() {
         device,
         now_us: 0,
         drains: 0,
+        gone: false,
         script: &mut script,
     };
     assert_eq!(run(&mut path, &mut bench, Ramrod::VportStop), Ok(()));
@@ -224,6 +232,7 @@ fn hostile_events_are_counted_and_the_right_one_still_counts() {
         device,
         now_us: 0,
         drains: 0,
+        gone: false,
         script: &mut script,
     };
     assert_eq!(run(&mut path, &mut bench, Ramrod::PfStart), Ok(()));
@@ -263,4 +272,23 @@ fn acknowledging_follows_the_order_of_the_reference() {
         (0xf010, 0x0200_0000)
     ];
     assert_eq!(registers.0.take(), expected);
+}
+
+#[test]
+fn a_function_that_is_gone_is_not_waited_for() {
+    let (mut path, device, _, doorbells) = slow_path();
+    let mut script = |_: &mut Device, _: u64| {};
+    let mut bench = Bench {
+        device,
+        now_us: 0,
+        drains: 0,
+        gone: true,
+        script: &mut script,
+    };
+    let ramrod = Ramrod::VportUpdate;
+    let error = run(&mut path, &mut bench, ramrod).unwrap_err();
+    assert_eq!(error, RamrodError::DeviceGone { ramrod });
+    assert_eq!(bench.drains, 0);
+    assert!(bench.now_us < 20_000, "{}", bench.now_us);
+    assert_eq!(doorbells.0.take().len(), 1);
 }
