@@ -2,8 +2,9 @@
 //!
 //! ```text
 //! bare-metal-peer check PATH SECONDS   until the first answer at most so long; then everything, then `quit`
-//! bare-metal-peer keep PATH SECONDS    pings until the cable is pulled or the time is over
+//! bare-metal-peer keep PATH SECONDS    pings until the answers end, the cable is pulled, or the time is over
 //! bare-metal-peer image FILE           writes the synthetic storm firmware, for machines without the vendor's
+//! bare-metal-peer tell SOCKET COMMAND  a command for the control socket of the served adapter
 //! ```
 //!
 //! PATH is that of `fastlinq model serve --wire cable:PATH`. Exit code 0: all answers came and were right.
@@ -11,6 +12,8 @@
 mod cable;
 mod host;
 
+use std::io::{BufRead, BufReader, Error, Write};
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -26,6 +29,8 @@ const IMPATIENCE: Duration = Duration::from_millis(50);
 const PINGS: [usize; 8] = [0, 1, 17, 56, 511, 1000, 1471, 1472];
 const DATAGRAMS: [usize; 8] = [1, 2, 18, 64, 500, 1024, 1471, 1472];
 const STREAM: usize = 400;
+/// So many pings without an answer, one after the other, are the end.
+const MISSES: u32 = 3;
 
 fn main() -> ExitCode {
     let started = Instant::now();
@@ -34,9 +39,15 @@ fn main() -> ExitCode {
     let result = match arguments[..] {
         ["check", path, seconds] => limit(seconds).and_then(|limit| check(path, started, limit)),
         ["keep", path, seconds] => limit(seconds).and_then(|limit| keep(path, started, limit)),
+        ["tell", socket, command] => {
+            tell(socket, command).map_err(|error| format!("{socket}: {error}"))
+        }
         ["image", file] => std::fs::write(file, fastlinq_model::firmware_image::synthetic_image())
             .map_err(|error| format!("{file}: {error}")),
-        _ => Err("usage: check PATH SECONDS, keep PATH SECONDS, or image FILE".into()),
+        _ => Err(
+            "usage: check PATH SECONDS, keep PATH SECONDS, tell SOCKET COMMAND, or image FILE"
+                .into(),
+        ),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -44,6 +55,19 @@ fn main() -> ExitCode {
             eprintln!("peer: {error}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Gives the served adapter a command.
+fn tell(socket: &str, command: &str) -> Result<(), Error> {
+    let mut stream = UnixStream::connect(socket)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    writeln!(stream, "{command}")?;
+    let mut answer = String::new();
+    BufReader::new(stream).read_line(&mut answer)?;
+    match answer.trim() {
+        "ok" => Ok(()),
+        other => Err(Error::other(other.to_owned())),
     }
 }
 
@@ -109,12 +133,15 @@ fn check(path: &str, started: Instant, limit: Duration) -> Result<(), String> {
 
 fn keep(path: &str, started: Instant, limit: Duration) -> Result<(), String> {
     let mut host = meet(path, started, limit)?;
-    let mut answered = 1;
+    let (mut answered, mut missed) = (1, 0);
     for number in 1000_u16.. {
-        if host.cable.pulled || started.elapsed() >= limit {
+        if host.cable.pulled || missed == MISSES || started.elapsed() >= limit {
             break;
         }
-        answered += u32::from(host.ping(number, 56, Duration::from_millis(500))?.is_some());
+        match host.ping(number, 56, Duration::from_millis(500))? {
+            Some(_) => (answered, missed) = (answered + 1, 0),
+            None => missed += 1,
+        }
     }
     println!("measure: {answered} pings answered until the end");
     Ok(())
