@@ -81,7 +81,8 @@ impl<H: Host> Core<H> {
         self.mailbox.command(&mut context, command, param, payload)
     }
 
-    /// Reads a register until `accept` likes the value; `Err` with the last value when `patience` runs out.
+    /// Reads a register until `accept` likes the value; `Err` with the last value when `patience` runs out, or at once when
+    /// the function is gone.
     ///
     /// # Errors
     ///
@@ -95,11 +96,18 @@ impl<H: Host> Core<H> {
     ) -> Result<u32, u32> {
         let windows = &self.windows;
         let mut last = u32::MAX;
-        poll(&mut self.host, patience, || {
+        let found = poll(&mut self.host, patience, || {
             last = windows.read32(address);
-            accept(last).then_some(last)
-        })
-        .ok_or(last)
+            match accept(last) {
+                true => Some(true),
+                // Nobody is there who could change it.
+                false => windows.is_gone(last).then_some(false),
+            }
+        });
+        match found {
+            Some(true) => Ok(last),
+            _ => Err(last),
+        }
     }
 
     /// Takes memory for the DMA engine; the old one, if any, goes.
