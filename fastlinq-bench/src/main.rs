@@ -3,14 +3,17 @@
 mod clock;
 mod contender;
 mod gate;
+mod hostile;
 mod null;
 mod pass;
 mod plot;
 mod report;
 mod scale;
+mod soak;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::atomic::AtomicU64;
 
 use clap::{Parser, Subcommand};
 use pass::{BATCH, Bench, Case, Mode};
@@ -43,6 +46,27 @@ enum Command {
     },
     /// Rate of two queues on two cores, in rates of one.
     Scale,
+    /// Gives random and mutated completions to the parser and to queue pairs.
+    Completions {
+        /// How many.
+        #[arg(long, default_value_t = 1_000_000_000)]
+        count: u64,
+        /// Where the random numbers start.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+    },
+    /// Works several queue pairs on the software adapter, with link flaps, restarts and a bad wire.
+    Soak {
+        /// Frames to send.
+        #[arg(long, default_value_t = 100_000_000)]
+        packets: u64,
+        /// Queue pairs, on a thread each.
+        #[arg(long, default_value_t = 4)]
+        queues: usize,
+        /// Where the random numbers start.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+    },
     /// Measures cycles a packet.
     Cycles {
         /// What to measure.
@@ -106,6 +130,20 @@ fn main() -> anyhow::Result<ExitCode> {
             Some(rate) => println!("two queues on two cores: {rate:.2} times one"),
             None => println!("NOT RUN: one core"),
         },
+        Command::Soak {
+            packets,
+            queues,
+            seed,
+        } => {
+            let start = std::time::Instant::now();
+            let outcome = soak::run(packets, queues, seed)?;
+            println!("{outcome:?}; everything adds up; {:.0?}", start.elapsed());
+        }
+        Command::Completions { count, seed } => {
+            let start = std::time::Instant::now();
+            let tally = hostile::run(count, seed, &AtomicU64::new(0));
+            println!("{tally:?}; no buffer is missing; {:.0?}", start.elapsed());
+        }
         Command::Cycles {
             modes,
             bursts,

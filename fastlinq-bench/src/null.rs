@@ -48,19 +48,25 @@ impl Drop for Region {
     }
 }
 
-/// Gives [`Region`]s out.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Memory;
+/// Gives [`Region`]s out, in huge pages or in just what is asked for.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Memory {
+    pub(crate) huge: bool,
+}
 
 impl DmaAllocator for Memory {
     type Region = Region;
 
     fn allocate(&mut self, size: usize, align: usize) -> Result<Region, AllocationError> {
         let refused = AllocationError { size, align };
-        let whole = size.next_multiple_of(HUGE);
-        let layout = Layout::from_size_align(whole, align.max(HUGE)).map_err(|_| refused)?;
+        let page = if self.huge { HUGE } else { 4096 };
+        let whole = size.next_multiple_of(page);
+        let layout = Layout::from_size_align(whole, align.max(page)).map_err(|_| refused)?;
         // SAFETY: the size is not zero.
         let pointer = NonNull::new(unsafe { alloc_zeroed(layout) }).ok_or(refused)?;
+        if !self.huge {
+            return Ok(Region { pointer, layout });
+        }
         // SAFETY: the range is the region's own; the advice changes no content. Without huge pages it is refused, and
         // ordinary ones do.
         let _ = unsafe {
@@ -174,34 +180,50 @@ impl NullDevice {
         address as *mut u8
     }
 
+    /// Writes a completion; the program may read it after [`publish`](Self::publish).
+    pub(crate) fn complete(&mut self, words: [u64; 4]) {
+        let pages = usize::from(self.request.cqe_pages);
+        let page = Self::page(
+            self.request.cqe_pbl,
+            usize::from(self.completion / 128) % pages,
+        );
+        let slot = page
+            .cast::<[u64; 4]>()
+            .wrapping_add(usize::from(self.completion % 128));
+        // SAFETY: a slot of the completion ring, which the program reads only behind the index.
+        unsafe { slot.write_volatile(words) };
+        self.completion = self.completion.wrapping_add(1);
+    }
+
+    /// Moves the index behind all completions.
+    pub(crate) fn publish(&self) {
+        fence(Ordering::Release);
+        let index = self.completion;
+        self.words.rx_index.0.store(index, Ordering::Relaxed);
+    }
+
     /// Completes `count` frames: IPv4, UDP, checksum good, each with another hash.
     pub(crate) fn receive(&mut self, count: usize) {
         let length = u64::from(self.frame_bytes);
         let flags = 1 | 2 << 2 | 1 << 6;
         for _ in 0..count {
-            let pages = usize::from(self.request.cqe_pages);
-            let page = Self::page(
-                self.request.cqe_pbl,
-                usize::from(self.completion / 128) % pages,
-            );
-            let slot = page
-                .cast::<[u64; 4]>()
-                .wrapping_add(usize::from(self.completion % 128));
             let hash = self.hash.get();
             self.hash.set(hash.wrapping_mul(0x9e37_79b1) | 1);
-            let words = [
+            self.complete([
                 1 | 5 << 8 | length << 16 | flags << 32,
                 u64::from(hash) | length << 32 | 2 << 48,
                 1,
                 0,
-            ];
-            // SAFETY: a slot of the completion ring, which the program reads only behind the index.
-            unsafe { slot.write_volatile(words) };
-            self.completion = self.completion.wrapping_add(1);
+            ]);
         }
-        fence(Ordering::Release);
-        let index = self.completion;
-        self.words.rx_index.0.store(index, Ordering::Relaxed);
+        self.publish();
+    }
+
+    /// Frees the device's few words. The queue pair's port is gone.
+    pub(crate) fn free(self) {
+        let words = std::ptr::from_ref(self.words).cast_mut();
+        // SAFETY: leaked by `new`; the port was the only other reference.
+        drop(unsafe { Box::from_raw(words) });
     }
 
     /// Takes all frames up to the doorbell; gives their number.

@@ -72,7 +72,7 @@ impl Bench {
             buffers: 4 * u32::from(case.ring) + 4096,
             ..QueueConfig::default()
         };
-        let prepared = PreparedQueue::new(&mut Memory, &config, storage(&config))?;
+        let prepared = PreparedQueue::new(&mut Memory { huge: true }, &config, storage(&config))?;
         let (start, bytes) = prepared.buffer_memory();
         let buffers = (start.value(), start.value() + bytes as u64);
         let (device, port) = NullDevice::new(prepared.request(), FRAME_BYTES, buffers);
