@@ -30,9 +30,8 @@
 //! Neither interface has a way to ask for segmentation, or to take a frame in pieces: do not let the device aggregate
 //! segments on the vport of such a queue pair; frames in several buffers are dropped and counted. Tags that the device took
 //! off do not reach the stack either.
-#![cfg_attr(not(feature = "smoltcp-0_12"), allow(rustdoc::broken_intra_doc_links))]
 #![cfg_attr(
-    not(feature = "embassy-net-driver-0_2"),
+    not(all(feature = "smoltcp-0_12", feature = "embassy-net-driver-0_2")),
     allow(rustdoc::broken_intra_doc_links)
 )]
 
