@@ -116,6 +116,21 @@ case_memory_off_in_traffic() {
   traffic_fails 'memory off in traffic'
 }
 
+# Pulled out without notice: every read gives all ones. The kernel tries to reset an empty slot for a minute, so the card goes back
+# in when the program has said what is wrong.
+case_unplugged_in_traffic() {
+  log_may_say "^(vfio-pci|pci) $A: |^irq "
+  traffic_begins
+  tell unplug
+  begun=$(now)
+  until_true 60 grep -q 'layer at fault' /tmp/long.log || { cat /tmp/long.log; fail 'nothing is said'; }
+  echo "@measure unplugged in traffic: error after $(since "$begun") s"
+  tell plug
+  grep -q 'layer at fault: PCI' /tmp/long.log || { cat /tmp/long.log; fail 'another layer is blamed'; }
+  until_true 60 gone || fail 'the program does not end'
+  expect 'link up' bring_up
+}
+
 # The function is removed, as by hot-unplug: the kernel asks the program to let go of it, and waits for that.
 case_removed_in_traffic() {
   log_may_say "^(vfio-pci|pci|pcieport) 0000:00:[0-9a-f.]+: |^pci_bus "

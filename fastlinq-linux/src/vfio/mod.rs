@@ -214,6 +214,15 @@ impl Drop for Inner {
         if self.pool.report().regions == 0 || !self.device.resettable {
             return;
         }
+        // What is not there writes nowhere, and the kernel would wait a minute for it to come back from a reset.
+        let identity = config_space::identity(&mut self.device.space());
+        if identity.is_ok_and(|identity| identity.vendor == u16::MAX) {
+            debug!(
+                "{} is gone; DMA memory that is still in use stays mapped",
+                self.address
+            );
+            return;
+        }
         debug!(
             "{} is reset, because DMA memory is still in use",
             self.address
