@@ -123,7 +123,7 @@ case_unplugged_in_traffic() {
   traffic_begins
   tell unplug
   begun=$(now)
-  until_true 60 grep -q 'layer at fault' /tmp/long.log || { cat /tmp/long.log; fail 'nothing is said'; }
+  until_true 150 grep -q 'layer at fault' /tmp/long.log || { cat /tmp/long.log; fail 'nothing is said'; }
   echo "@measure unplugged in traffic: error after $(since "$begun") s"
   tell plug
   grep -q 'layer at fault: PCI' /tmp/long.log || { cat /tmp/long.log; fail 'another layer is blamed'; }
