@@ -34,10 +34,13 @@ fn main() -> Result<ExitCode> {
     let args = Args::parse();
     let stop = stop_flag()?;
     let host = args.adapter.open()?;
-    let mut visitor = Visitor::join(&host)?;
+    let mut visitor = Visitor::join(&args.adapter, &host)?;
     let mut running = bring_up(host.clone(), Default::default(), &args.adapter.firmware()?)?;
     let queue = running.queue(&QueueConfig::default())?;
     running.go(&host)?;
+    if let Some(visitor) = &mut visitor {
+        visitor.ready()?;
+    }
 
     let file = File::create(&args.output).with_context(|| args.output.display().to_string())?;
     let mut file = BufWriter::new(file);

@@ -48,11 +48,14 @@ fn main() -> Result<ExitCode> {
     let stop = stop_flag()?;
     let host = args.adapter.open()?;
     let firmware = args.adapter.firmware()?;
-    let mut visitor = EchoVisitor::join(&host, args.address, args.datagrams)?;
+    let mut visitor = EchoVisitor::join(&args.adapter, &host, args.address, args.datagrams)?;
     let mut running = bring_up(host.clone(), Default::default(), &firmware)?;
     let config = QueueConfig::default();
     let queue = running.queue(&config)?;
     running.go(&host)?;
+    if let Some(visitor) = &mut visitor {
+        visitor.ready()?;
+    }
 
     // Frames stay where the device has put them; it verifies and fills in the checksums.
     let mut phy = Phy::new(queue, &config)

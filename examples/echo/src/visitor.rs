@@ -1,7 +1,7 @@
 //! Somebody who sends datagrams and compares what comes back.
 
 use anyhow::{Result, ensure};
-use example_support::{AnyHost, Visitor};
+use example_support::{AdapterArgs, AnyHost, Visitor};
 use fastlinq_net::QueueConfig;
 use fastlinq_net::stack::Phy;
 use smoltcp::iface::{Config, Interface, SocketHandle, SocketSet};
@@ -28,8 +28,13 @@ pub(crate) struct EchoVisitor {
 
 impl EchoVisitor {
     /// Joins a visitor to the software adapter; `None` on others.
-    pub(crate) fn join(host: &AnyHost, server: Ipv4Cidr, wanted: u32) -> Result<Option<Self>> {
-        let Some(mut visitor) = Visitor::join(host)? else {
+    pub(crate) fn join(
+        args: &AdapterArgs,
+        host: &AnyHost,
+        server: Ipv4Cidr,
+        wanted: u32,
+    ) -> Result<Option<Self>> {
+        let Some(mut visitor) = Visitor::join(args, host)? else {
             return Ok(None);
         };
         let address = EthernetAddress(visitor.mac());
@@ -60,6 +65,10 @@ impl EchoVisitor {
             wanted,
             last: Instant::ZERO,
         }))
+    }
+
+    pub(crate) fn ready(&mut self) -> Result<()> {
+        self.visitor.ready()
     }
 
     /// Sends and compares; `true` when everything is back.

@@ -51,7 +51,7 @@ fn main() -> Result<ExitCode> {
     let args = Args::parse();
     let stop = stop_flag()?;
     let host = args.adapter.open()?;
-    let visitor = Visitor::join(&host)?;
+    let mut visitor = Visitor::join(&args.adapter, &host)?;
     let config = AdapterConfig {
         queue_pairs: args.queues,
         ..AdapterConfig::default()
@@ -68,6 +68,9 @@ fn main() -> Result<ExitCode> {
     };
     running.adapter.set_rss(running.vport, &rss)?;
     running.go(&host)?;
+    if let Some(visitor) = &mut visitor {
+        visitor.ready()?;
+    }
     let mac = running.mac;
 
     let tallies: Vec<Tally> = queues.iter().map(|_| Tally::default()).collect();

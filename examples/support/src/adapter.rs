@@ -29,6 +29,10 @@ pub struct AdapterArgs {
     /// The adapter: model, vfio:0000:3b:00.0, or vfio-user:PATH.
     #[arg(long, default_value = "model")]
     pub adapter: AdapterName,
+    /// A second adapter at the other end of the cable, from which a visitor sends. The software adapter in this process
+    /// has one of its own.
+    #[arg(long)]
+    pub visitor: Option<AdapterName>,
     /// File with the storm firmware. Without it: the installed one, or for software adapters a synthetic one.
     #[arg(long)]
     pub firmware: Option<PathBuf>,
@@ -122,6 +126,15 @@ impl<H: Host + Clone> Running<H> {
     /// When the link stays down.
     pub fn go(&mut self, host: &H) -> Result<()> {
         self.adapter.activate_vport(self.vport)?;
+        self.wait_for_link(host)
+    }
+
+    /// Waits for the link.
+    ///
+    /// # Errors
+    ///
+    /// When it stays down.
+    pub fn wait_for_link(&mut self, host: &H) -> Result<()> {
         let mut host = host.clone();
         for _ in 0..LINK_MS / 10 {
             if self.adapter.link()?.up {
@@ -171,7 +184,7 @@ pub fn idle(host: &AnyHost) {
 }
 
 /// Lets a software adapter look at its wire, and a little time pass.
-pub(crate) fn pass(model: &ModelHost) {
+fn pass(model: &ModelHost) {
     model.poll();
     model.advance(50_000);
 }

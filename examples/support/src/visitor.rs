@@ -1,44 +1,59 @@
 //! Somebody at the other end of the cable.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use fastlinq_hal::adapter::AdapterConfig;
 use fastlinq_host::AnyHost;
-use fastlinq_model_host::model::firmware_image::synthetic_image;
 use fastlinq_model_host::{ModelHost, join};
 use fastlinq_net::{AdapterQueue, QueueConfig, RxPacket, SendError};
 
-use crate::adapter::{Running, bring_up, pass};
+use crate::adapter::{AdapterArgs, Running, bring_up, idle};
 
-/// A second software adapter on a cable with the first, and a queue pair to send from.
+/// A second adapter on a cable with the first, and a queue pair to send from.
 pub struct Visitor {
-    host: ModelHost,
-    running: Running<ModelHost>,
-    queue: AdapterQueue<'static, ModelHost>,
+    host: AnyHost,
+    running: Running<AnyHost>,
+    queue: AdapterQueue<'static, AnyHost>,
 }
 
 impl Visitor {
-    /// Joins a second adapter to the first one; `None` when that is not the software adapter in this process.
+    /// Brings the second adapter up: the one that was named, or for the software adapter in this process one that is joined
+    /// to it. `None` when there is neither.
     ///
     /// # Errors
     ///
     /// What stopped the second adapter.
-    pub fn join(host: &AnyHost) -> Result<Option<Self>> {
-        let Some(model) = host.model() else {
-            return Ok(None);
+    pub fn join(args: &AdapterArgs, host: &AnyHost) -> Result<Option<Self>> {
+        let other = match (&args.visitor, host.model()) {
+            (Some(name), _) => name
+                .open()
+                .with_context(|| format!("adapter {name} cannot be used"))?,
+            (None, Some(model)) => {
+                let other = ModelHost::builder()
+                    .mac_base([2, 0x0e, 0x1e, 0xff, 0, 1])
+                    .seed(7)
+                    .build();
+                join(model, 0, &other, 0);
+                AnyHost::Model(other)
+            }
+            (None, None) => return Ok(None),
         };
-        let host = ModelHost::builder()
-            .mac_base([2, 0x0e, 0x1e, 0xff, 0, 1])
-            .seed(7)
-            .build();
-        join(model, 0, &host, 0);
-        let mut running = bring_up(host.clone(), AdapterConfig::default(), &synthetic_image())?;
+        let mut running = bring_up(other.clone(), AdapterConfig::default(), &args.firmware()?)?;
         let queue = running.queue(&QueueConfig::default())?;
-        running.go(&host)?;
+        running.adapter.activate_vport(running.vport)?;
         Ok(Some(Self {
-            host,
+            host: other,
             running,
             queue,
         }))
+    }
+
+    /// Waits for the link; the first adapter must have asked for it by now.
+    ///
+    /// # Errors
+    ///
+    /// When it stays down.
+    pub fn ready(&mut self) -> Result<()> {
+        self.running.wait_for_link(&self.host)
     }
 
     /// The visitor's address.
@@ -74,19 +89,19 @@ impl Visitor {
             self.queue.release(packet);
         }
         if taken == 0 {
-            pass(&self.host);
+            idle(&self.host);
         }
         Ok(())
     }
 
     /// The queue pair, for a network stack.
-    pub fn queue_mut(&mut self) -> &mut AdapterQueue<'static, ModelHost> {
+    pub fn queue_mut(&mut self) -> &mut AdapterQueue<'static, AnyHost> {
         &mut self.queue
     }
 
     /// Lets a little time pass.
     pub fn pass(&self) {
-        pass(&self.host);
+        idle(&self.host);
     }
 
     /// Takes the second adapter down.
