@@ -31,7 +31,7 @@ struct Source {
 impl Source {
     fn next(&mut self) -> [u64; 4] {
         let dice = self.random.next();
-        if dice % 2048 == 0 {
+        if dice.is_multiple_of(2048) {
             let mut random = || self.random.next();
             let mut words = [random(), random(), random(), random()];
             if dice & 0x1000 != 0 {
@@ -171,8 +171,8 @@ pub(crate) fn run(count: u64, seed: u64, progress: &AtomicU64) -> Tally {
         tally.errors += counters.errors();
         let usage = queue.usage();
         assert_eq!((usage.missing(), usage.owned), (0, 0), "{usage:?}");
-        let closed = queue.close_with(|port| Ok::<_, (_, ())>(port));
-        drop(closed.expect("nothing to refuse"));
+        let closed = queue.close_with(Ok::<_, (_, ())>);
+        let _port = closed.expect("nothing to refuse");
         device.free();
         progress.store(tally.completions, Ordering::Relaxed);
     }

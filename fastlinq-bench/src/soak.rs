@@ -131,7 +131,11 @@ fn config(random: &mut Random) -> QueueConfig {
         receive_ring: ring(random.next()),
         transmit_ring: ring(random.next()),
         buffers: 2100 + (random.next() % 4000) as u32,
-        buffer_bytes: if random.next() % 2 == 0 { 2048 } else { 512 },
+        buffer_bytes: if random.next().is_multiple_of(2) {
+            2048
+        } else {
+            512
+        },
         coalescing: Coalescing::IMMEDIATE,
         ..QueueConfig::default()
     }
@@ -170,7 +174,7 @@ fn work(host: &ModelHost, queue: &mut Queue, random: &mut Random, frames: u64) -
             seen.received += 1;
             let length = queue.copy_to(packet, &mut bytes);
             seen.broken += u64::from(!is_whole(&bytes[..length]));
-            let forward = random.next() % 3 == 0 && sent < frames;
+            let forward = random.next().is_multiple_of(3) && sent < frames;
             if forward && queue.transmit(&[*packet])? == 1 {
                 seen.forwarded += 1;
                 sent += 1;
@@ -318,7 +322,7 @@ pub(crate) fn run(packets: u64, workers: usize, seed: u64) -> Result<Outcome> {
     let mut sent = 0;
     while sent < packets {
         let frames = (packets - sent).min(40_000).div_ceil(workers as u64);
-        let flap = random.next() % 2 == 0;
+        let flap = random.next().is_multiple_of(2);
         let seeds: Vec<u64> = queues.iter().map(|_| random.next()).collect();
         let seen = std::thread::scope(|scope| {
             let workers: Vec<_> = queues
