@@ -7,7 +7,7 @@ use crate::rule::TxRule;
 /// Which checksums the device fills in: of the only headers, or of the inner ones in a tunnel.
 ///
 /// The device parses Ethernet, 802.1Q, IPv4, IPv6 without extension headers, TCP and UDP by itself. The checksum fields may
-/// hold anything.
+/// hold anything; behind [`Ipv6Extensions`] it is otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Checksums {
@@ -20,6 +20,10 @@ pub enum Checksums {
 }
 
 /// IPv6 extension headers, behind which the device cannot look by itself.
+///
+/// It makes no pseudo header there either. The transport checksum field of the frame must hold the pseudo header's sum, from
+/// the addresses, the protocol and the length of transport header and payload: folded to 16 bits, not complemented.
+/// (L4_PSEUDO_CSUM_MODE 0, "with length"; known by source reading.)
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Ipv6Extensions {

@@ -3,20 +3,47 @@
 use crate::offload::{Checksums, Ipv6Extensions, Offload};
 
 use super::verify::{
-    IPV4, IPV6, IPV6_FRAGMENT, IPV6_OPTIONS, MOST_OPTIONS, TCP, UDP, VLAN_TAGS, word,
+    IPV4, IPV6, IPV6_FRAGMENT, IPV6_OPTIONS, MOST_OPTIONS, TCP, UDP, VLAN_TAGS, sum, word,
 };
 
 const IPV6_HEADER: usize = 40;
 
 /// The checksums that an Ethernet frame needs: of the IPv4 header, and of TCP or UDP if all of the datagram is in the frame.
 ///
+/// Behind IPv6 extension headers the checksum field is made ready: it gets the sum of the pseudo header, from which the
+/// device goes on. Nothing else of the frame is changed.
+///
 /// [`Offload::NONE`] for everything that has none, and for headers that do not make sense.
 #[must_use]
-pub fn checksums_of(frame: &[u8]) -> Offload {
-    find(frame).unwrap_or(Offload::NONE)
+pub fn checksums_of(frame: &mut [u8]) -> Offload {
+    let Some(found) = find(frame) else {
+        return Offload::NONE;
+    };
+    if let Some((at, sum)) = found.partial {
+        let Some(field) = frame.get_mut(at..at + 2) else {
+            return Offload::NONE;
+        };
+        field.copy_from_slice(&sum.to_be_bytes());
+    }
+    found.offload
 }
 
-fn find(frame: &[u8]) -> Option<Offload> {
+/// What the device is to do, and the sum that it wants to find at an offset of the frame.
+struct Found {
+    offload: Offload,
+    partial: Option<(usize, u16)>,
+}
+
+impl From<Checksums> for Found {
+    fn from(checksums: Checksums) -> Self {
+        Self {
+            offload: Offload::checksums(checksums),
+            partial: None,
+        }
+    }
+}
+
+fn find(frame: &[u8]) -> Option<Found> {
     let mut at = 12;
     let mut kind = word(frame, at)?;
     if VLAN_TAGS.contains(&kind) {
@@ -31,34 +58,22 @@ fn find(frame: &[u8]) -> Option<Offload> {
     }
 }
 
-fn ipv4(packet: &[u8]) -> Option<Offload> {
+fn ipv4(packet: &[u8]) -> Option<Found> {
     let fragment = word(packet, 6)? & 0x3fff != 0;
     let checksums = match packet.get(9)? {
         &(TCP | UDP) if !fragment => Checksums::IpAndTransport,
         _ => Checksums::Ip,
     };
-    Some(Offload::checksums(checksums))
+    Some(checksums.into())
 }
 
-fn ipv6(packet: &[u8], start: usize) -> Option<Offload> {
+fn ipv6(packet: &[u8], start: usize) -> Option<Found> {
     let mut next = *packet.get(6)?;
     let mut at = IPV6_HEADER;
     for _ in 0..MOST_OPTIONS {
         match next {
-            TCP | UDP if at == IPV6_HEADER => {
-                return Some(Offload::checksums(Checksums::Transport));
-            }
-            TCP => {
-                let offset = u16::try_from(start + at).ok()?;
-                let bytes = (packet.get(at + 12)? >> 4) * 4;
-                let extensions = Ipv6Extensions::before_tcp(offset, bytes).ok()?;
-                return Some(Offload::behind_extensions(extensions));
-            }
-            UDP => {
-                let offset = u16::try_from(start + at).ok()?;
-                let extensions = Ipv6Extensions::before_udp(offset).ok()?;
-                return Some(Offload::behind_extensions(extensions));
-            }
+            TCP | UDP if at == IPV6_HEADER => return Some(Checksums::Transport.into()),
+            TCP | UDP => return behind_extensions(packet, start, at, next),
             IPV6_FRAGMENT => return None,
             _ if IPV6_OPTIONS.contains(&next) => {
                 next = *packet.get(at)?;
@@ -68,6 +83,23 @@ fn ipv6(packet: &[u8], start: usize) -> Option<Offload> {
         }
     }
     None
+}
+
+/// The transport header is at byte `at` of an IPv6 packet, which starts at byte `start` of the frame.
+fn behind_extensions(packet: &[u8], start: usize, at: usize, protocol: u8) -> Option<Found> {
+    let offset = u16::try_from(start + at).ok()?;
+    let (extensions, field) = if protocol == TCP {
+        let bytes = (packet.get(at + 12)? >> 4) * 4;
+        (Ipv6Extensions::before_tcp(offset, bytes).ok()?, 16)
+    } else {
+        (Ipv6Extensions::before_udp(offset).ok()?, 6)
+    };
+    let length = (IPV6_HEADER + usize::from(word(packet, 4)?)).checked_sub(at)?;
+    let sum = sum(u32::from(protocol) + length as u32, packet.get(8..40)?);
+    Some(Found {
+        offload: Offload::behind_extensions(extensions),
+        partial: Some((start + at + field, sum as u16)),
+    })
 }
 
 #[cfg(test)]
@@ -100,54 +132,70 @@ mod tests {
     #[test]
     fn each_frame_gets_what_it_needs() {
         let both = Offload::checksums(Checksums::IpAndTransport);
-        assert_eq!(checksums_of(&v4(TCP, 0x4000)), both);
-        assert_eq!(checksums_of(&v4(UDP, 0)), both);
-        assert_eq!(checksums_of(&v4(1, 0)), Offload::checksums(Checksums::Ip));
+        assert_eq!(checksums_of(&mut v4(TCP, 0x4000)), both);
+        assert_eq!(checksums_of(&mut v4(UDP, 0)), both);
+        assert_eq!(
+            checksums_of(&mut v4(1, 0)),
+            Offload::checksums(Checksums::Ip)
+        );
         for fragment in [0x2000, 1] {
             assert_eq!(
-                checksums_of(&v4(UDP, fragment)),
+                checksums_of(&mut v4(UDP, fragment)),
                 Offload::checksums(Checksums::Ip)
             );
         }
         let mut tagged = v4(TCP, 0);
         tagged.splice(12..12, [0x81, 0, 0, 7]);
-        assert_eq!(checksums_of(&tagged), both);
+        assert_eq!(checksums_of(&mut tagged), both);
         assert_eq!(
-            checksums_of(&v6(UDP, &[0; 8])),
+            checksums_of(&mut v6(UDP, &[0; 8])),
             Offload::checksums(Checksums::Transport)
         );
-        assert_eq!(checksums_of(&v6(58, &[0; 8])), Offload::NONE);
+        assert_eq!(checksums_of(&mut v6(58, &[0; 8])), Offload::NONE);
         assert_eq!(
-            checksums_of(&v6(IPV6_FRAGMENT, &[UDP, 0, 0, 0, 0, 0, 0, 0])),
+            checksums_of(&mut v6(IPV6_FRAGMENT, &[UDP, 0, 0, 0, 0, 0, 0, 0])),
             Offload::NONE
         );
-        assert_eq!(checksums_of(&frame(0x0806, &[0; 40])), Offload::NONE);
+        assert_eq!(checksums_of(&mut frame(0x0806, &[0; 40])), Offload::NONE);
     }
 
     #[test]
     fn the_device_is_told_where_the_transport_is_behind_extensions() {
-        let mut rest = std::vec![TCP, 0, 0, 0, 0, 0, 0, 0];
-        rest.resize(28, 0);
-        rest[8 + 12] = 5 << 4;
-        let extensions = Ipv6Extensions::before_tcp(62, 20).expect("fits");
-        assert_eq!(
-            checksums_of(&v6(0, &rest)),
-            Offload::behind_extensions(extensions)
-        );
-        let extensions = Ipv6Extensions::before_udp(62).expect("fits");
-        assert_eq!(
-            checksums_of(&v6(60, &[UDP, 0, 0, 0, 0, 0, 0, 0])),
-            Offload::behind_extensions(extensions)
-        );
+        // The lengths of the datagram and the field of the checksum, from the start of the transport header.
+        for (protocol, length, field) in [(TCP, 20, 16), (UDP, 8, 6)] {
+            let mut rest = std::vec![protocol, 0, 0, 0, 0, 0, 0, 0];
+            rest.resize(8 + length, 0);
+            let extensions = if protocol == TCP {
+                rest[8 + 12] = 5 << 4;
+                Ipv6Extensions::before_tcp(62, 20)
+            } else {
+                Ipv6Extensions::before_udp(62)
+            };
+            let mut frame = v6(60, &rest);
+            frame[18..20].copy_from_slice(&(rest.len() as u16).to_be_bytes());
+            frame[22..54].copy_from_slice(&[0x11; 32]);
+            let before = frame.clone();
+            let expected = Offload::behind_extensions(extensions.expect("fits"));
+            assert_eq!(checksums_of(&mut frame), expected);
+            // 16 words of 0x1111 fold to 0x1111.
+            let sum = 0x1111 + u16::from(protocol) + length as u16;
+            let at = 62 + field;
+            assert_eq!(frame[at..at + 2], sum.to_be_bytes());
+            frame[at..at + 2].fill(0);
+            assert_eq!(frame, before, "nothing else changes");
+            // Lengths that end in front of the transport header.
+            frame[18..20].fill(0);
+            assert_eq!(checksums_of(&mut frame), Offload::NONE);
+        }
     }
 
     #[test]
     fn cut_and_endless_headers_get_nothing() {
-        let whole = v6(0, &[0; 8 * 40]);
+        let mut whole = v6(0, &[0; 8 * 40]);
         for length in 0..whole.len() {
-            let _ = checksums_of(&whole[..length]);
+            let _ = checksums_of(&mut whole[..length]);
         }
-        assert_eq!(checksums_of(&whole), Offload::NONE);
-        assert_eq!(checksums_of(&v4(TCP, 0)[..20]), Offload::NONE);
+        assert_eq!(checksums_of(&mut whole), Offload::NONE);
+        assert_eq!(checksums_of(&mut v4(TCP, 0)[..20]), Offload::NONE);
     }
 }

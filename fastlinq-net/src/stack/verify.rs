@@ -129,7 +129,7 @@ fn transport(protocol: u8, addresses: &[u8], payload: &[u8], optional: bool) -> 
 }
 
 /// The ones' complement sum of big-endian words, folded to 16 bits.
-fn sum(start: u32, bytes: &[u8]) -> u32 {
+pub(super) fn sum(start: u32, bytes: &[u8]) -> u32 {
     let (pairs, last) = words(bytes);
     let mut total = u64::from(start) + pairs;
     if let Some(byte) = last {
