@@ -128,7 +128,10 @@ fn checksums_of_tcp_and_udp_are_filled_in() {
                     let good = padded(good);
                     for piece in [1984, 200] {
                         wired.near.send(&bad, piece, all);
-                        check(&wired.arrival(), &good, v6, transport);
+                        let taken = wired.arrival();
+                        check(&taken, &good, v6, transport);
+                        assert!(!taken.packet.kind().tagged);
+                        assert_eq!(taken.packet.vlan(), None);
                     }
                     wired.near.send_packet(&bad, all);
                     check(&wired.arrival(), &good, v6, transport);
@@ -182,6 +185,13 @@ fn checksums_behind_an_extension_header_are_filled_in() {
                 let offload = checksums_of(&mut without);
                 wired.near.send_packet(&without, offload);
                 check(&wired.arrival(), &good, true, transport);
+                // Not told of the extension header, the device does not find the transport header.
+                wired
+                    .near
+                    .send_packet(&partial, Offload::checksums(Checksums::Transport));
+                let taken = wired.arrival();
+                assert!(taken.bytes == partial, "as it was");
+                assert_eq!(taken.packet.checksum(), Checksum::Bad);
             }
         }
         wired.close();

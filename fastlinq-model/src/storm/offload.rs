@@ -25,6 +25,8 @@ pub(super) struct Offloads {
     pub(super) tunnel_ip: bool,
     pub(super) tunnel_transport: bool,
     pub(super) explicit: Option<ExplicitTransport>,
+    /// The descriptors say that there are extension headers, behind which the device does not look by itself.
+    pub(super) behind_extensions: bool,
 }
 
 /// Puts a tag behind the source address.
@@ -50,7 +52,10 @@ pub(super) fn insert_checksums(frame: &mut [u8], offloads: &Offloads, tunnels: &
                 let base = parsed.tunnel.map_or(0, |tunnel| tunnel.inner);
                 fill_explicit(frame, &innermost, &explicit, base);
             }
-            None => fill_transport(frame, &innermost),
+            None if offloads.behind_extensions || !has_extensions(&innermost) => {
+                fill_transport(frame, &innermost);
+            }
+            None => {}
         }
     }
     let Some(tunnel) = parsed.tunnel else { return };
@@ -63,6 +68,10 @@ pub(super) fn insert_checksums(frame: &mut [u8], offloads: &Offloads, tunnels: &
     if offloads.tunnel_ip {
         fill_ip(frame, &parsed.outer);
     }
+}
+
+fn has_extensions(layer: &Layer) -> bool {
+    layer.network.is_some_and(|network| network.extensions)
 }
 
 fn fill_ip(frame: &mut [u8], layer: &Layer) {

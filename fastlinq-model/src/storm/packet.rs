@@ -155,6 +155,7 @@ impl Packet {
             tunnel_ip: self.flags.contains(FirstBdFlags::TUNN_IP_CSUM),
             tunnel_transport: self.flags.contains(FirstBdFlags::TUNN_L4_CSUM),
             explicit,
+            behind_extensions: explicit.is_some(),
         }
     }
 }
