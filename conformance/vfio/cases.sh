@@ -2,6 +2,9 @@
 
 A=0000:00:04.0
 SILENT=0000:00:05.0
+# Two functions of one adapter, with ports that are patched to each other.
+LEFT=0000:00:06.0
+RIGHT=0000:00:06.1
 
 # fails_with CODE TEXT COMMAND...: exit code and a part of the output.
 fails_with() {
@@ -165,6 +168,44 @@ case_silent() {
   begun=$(now)
   fails_with 1 'layer at fault: management firmware' fastlinq up --adapter "vfio:$SILENT"
   echo "@measure silent management firmware: error after $(since "$begun") s"
+}
+
+# example NAME ARGUMENT...: the program on one port, its visitor on the other. What it says is in /tmp/example.
+example() {
+  name=$1
+  shift
+  fastlinq bind "$LEFT"
+  fastlinq bind "$RIGHT"
+  begun=$(now)
+  code=0
+  timeout 60 "example-$name" --adapter "vfio:$LEFT" --visitor "vfio:$RIGHT" "$@" >/tmp/example 2>&1 || code=$?
+  cat /tmp/example
+  [ $code = 0 ] || fail "example-$name: exit code $code"
+  echo "@measure example-$name: done after $(since "$begun") s"
+}
+
+case_bring_up_example() {
+  expect '^Up, PF 0$' example-bring-up "vfio:$A" /lib/firmware/qed/qed_init_values_zipped-8.59.1.0.bin
+}
+
+# Every datagram is answered once and comes back unchanged.
+case_echo_example() {
+  example echo --datagrams 1000
+  expect '^1000 datagrams answered; ' cat /tmp/example
+  expect 'the visitor got 1000 of 1000 datagrams back, unchanged' cat /tmp/example
+}
+
+# Both queues send all that they receive and have all their buffers. Only what was on its way at the end may be lost: the visitor
+# sends at most 256 frames ahead of what it has back.
+case_forward_example() {
+  example forward --queues 2 --seconds 3
+  ! grep -q '([1-9][0-9]* dropped)' /tmp/example || fail 'frames are dropped'
+  sed -nE 's/^queue [01]: ([0-9]+) frames in, ([0-9]+) out, ([0-9]+) buffers missing$/\1 \2 \3/p' /tmp/example >/tmp/queues
+  awk '$1 > 0 && $1 == $2 && $3 == 0 {good++} END {exit good != 2}' /tmp/queues || fail 'a queue lacks frames or buffers'
+  sed -nE 's/^the visitor sent ([0-9]+) frames and got ([0-9]+) back$/\1 \2/p' /tmp/example >/tmp/visitor
+  awk '$2 > 100 && $1 >= $2 && $1 - $2 <= 256 {good++} END {exit good != 1}' /tmp/visitor || fail 'the visitor misses frames'
+  # No frame came from nowhere.
+  awk 'NR == FNR {forwarded += $2; next} $2 > forwarded {exit 1}' /tmp/queues /tmp/visitor || fail 'more came back than was sent'
 }
 
 case_unbind() {
