@@ -242,7 +242,7 @@ fn changes_past_the_set_and_lost_answers_begin_anew() {
     rig.host.faults().vanish();
     let failed = rig.adapter.apply_filters(&mut applied, &set).unwrap_err();
     assert!(
-        matches!(failed.cause, Cause::Ramrod(RamrodError::TimedOut { .. })),
+        matches!(failed.cause, Cause::Ramrod(RamrodError::DeviceGone { .. })),
         "{failed}"
     );
     assert!(!applied.is_certain());
