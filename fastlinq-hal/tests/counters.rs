@@ -4,7 +4,7 @@ mod rig;
 
 use fastlinq_hal::adapter::TunnelConfig;
 use fastlinq_hal::slowpath::{Since, VportStatistics};
-use fastlinq_hal::vport::{Aggregation, HashedHeaders, ReceiveMode, RssConfig};
+use fastlinq_hal::vport::{Aggregation, HashedHeaders, ReceiveMode};
 use fastlinq_model_host::model::Chip;
 use rig::frames::{Flow, ethernet, in_geneve, in_vxlan};
 use rig::{Rig, Setup};
@@ -19,13 +19,7 @@ fn queues_vport_and_port_agree() {
             chip,
             ..Setup::default()
         });
-        let queues: Vec<_> = rig.queues.iter().map(|queue| queue.port.id()).collect();
-        let rss = RssConfig {
-            queues: &queues,
-            hashed: HashedHeaders::all(),
-            key: &[0x6d; 40],
-        };
-        rig.adapter.set_rss(rig.vport, &rss).unwrap();
+        rig.scale(HashedHeaders::all());
         rig.adapter.set_mtu(rig.vport, 9000).unwrap();
         let all = ReceiveMode::ALL_MULTICAST;
         rig.adapter.set_receive_mode(rig.vport, all).unwrap();

@@ -9,14 +9,8 @@ use fastlinq_hal::queue::{Coalescing, QueuePairId};
 use fastlinq_hal::vport::{HashedHeaders, RSS_TABLE_ENTRIES, RssConfig, VportConfig};
 use fastlinq_model_host::model::Chip;
 use rig::frames::{Flow, ethernet};
-use rig::{Memory, Queue, Rig, Setup};
+use rig::{Memory, Queue, RSS_KEY, Rig, Setup};
 
-/// Key and vectors of the published verification suite of receive-side scaling.
-const KEY: [u8; 40] = [
-    0x6d, 0x5a, 0x56, 0xda, 0x25, 0x5b, 0x0e, 0xc2, 0x41, 0x67, 0x25, 0x3d, 0x43, 0xa3, 0x8f, 0xb0,
-    0xd0, 0xca, 0x2b, 0xcb, 0xae, 0x7b, 0x30, 0xb4, 0x77, 0xcb, 0x2d, 0xa3, 0x80, 0x30, 0xf2, 0x0c,
-    0x6a, 0x42, 0xb7, 0x3b, 0xbe, 0xac, 0x01, 0xfa,
-];
 /// Source, destination, ports, hash of the addresses, hash with the ports of TCP.
 type Vector = (&'static str, &'static str, (u16, u16), u32, u32);
 const VECTORS: [Vector; 8] = [
@@ -78,20 +72,6 @@ const VECTORS: [Vector; 8] = [
     ),
 ];
 
-fn ids(rig: &Rig) -> Vec<QueuePairId> {
-    rig.queues.iter().map(|queue| queue.port.id()).collect()
-}
-
-fn scale(rig: &mut Rig, hashed: HashedHeaders) {
-    let queues = ids(rig);
-    let config = RssConfig {
-        queues: &queues,
-        hashed,
-        key: &KEY,
-    };
-    rig.adapter.set_rss(rig.vport, &config).unwrap();
-}
-
 /// Many flows, one frame each.
 fn flows(rig: &Rig, count: u16) -> Vec<Vec<u8>> {
     (0..count)
@@ -106,7 +86,7 @@ fn the_published_vectors_choose_the_queue_and_are_reported() {
             chip,
             ..Setup::default()
         });
-        scale(&mut rig, HashedHeaders::default());
+        rig.scale(HashedHeaders::default());
         for (source, destination, ports, two, four) in VECTORS {
             let v4 = source.parse::<std::net::Ipv4Addr>().is_ok();
             let tcp = Flow::new(rig.mac, source, destination, ports);
@@ -123,7 +103,7 @@ fn the_published_vectors_choose_the_queue_and_are_reported() {
             }
         }
         // UDP ports, on request.
-        scale(&mut rig, HashedHeaders::all());
+        rig.scale(HashedHeaders::all());
         let (source, destination, ports, _, four) = VECTORS[0];
         let udp = Flow::new(rig.mac, source, destination, ports).udp();
         let (_, packet) = rig.arrival(&udp.frame(&[1; 50])).unwrap();
@@ -139,11 +119,11 @@ fn the_published_vectors_choose_the_queue_and_are_reported() {
 #[test]
 fn a_table_of_128_entries_is_taken_as_it_is_and_scaling_ends_on_request() {
     let mut rig = Rig::new(Setup::default());
-    let queues = ids(&rig);
+    let queues = rig.queue_ids();
     let table: Vec<_> = (0..RSS_TABLE_ENTRIES)
         .map(|entry| queues[if entry < 100 { 1 } else { 3 }])
         .collect();
-    scale(&mut rig, HashedHeaders::default());
+    rig.scale(HashedHeaders::default());
     rig.adapter.set_rss_table(rig.vport, &table).unwrap();
     for frame in flows(&rig, 60) {
         let (queue, packet) = rig.arrival(&frame).unwrap();
@@ -166,13 +146,13 @@ fn a_table_of_128_entries_is_taken_as_it_is_and_scaling_ends_on_request() {
 #[test]
 fn what_scaling_cannot_be_is_named() {
     let mut rig = Rig::new(Setup::default());
-    let queues = ids(&rig);
+    let queues = rig.queue_ids();
     let other = rig.adapter.start_vport(VportConfig::default()).unwrap();
     let mut set = |vport, queues: &[QueuePairId]| {
         let config = RssConfig {
             queues,
             hashed: HashedHeaders::default(),
-            key: &KEY,
+            key: &RSS_KEY,
         };
         match rig.adapter.set_rss(vport, &config) {
             Err(Cause::Misuse(misuse)) => Some(misuse),
@@ -206,7 +186,7 @@ fn queue_pairs_close_one_by_one_and_no_flow_is_lost() {
             queues: 5,
             ..Setup::default()
         });
-        scale(&mut rig, HashedHeaders::default());
+        rig.scale(HashedHeaders::default());
         let frames = flows(&rig, 100);
         let spread =
             |rig: &mut Rig| -> Vec<usize> { rig.arrive(&frames).iter().map(Vec::len).collect() };
@@ -239,7 +219,7 @@ fn queue_pairs_close_one_by_one_and_no_flow_is_lost() {
 #[test]
 fn a_queue_pair_restarts_with_other_buffers_under_traffic_of_the_others() {
     let mut rig = Rig::new(Setup::default());
-    scale(&mut rig, HashedHeaders::default());
+    rig.scale(HashedHeaders::default());
     let frames = flows(&rig, 100);
     for round in 0..6u16 {
         let index = usize::from(round % 4);
@@ -256,7 +236,7 @@ fn a_queue_pair_restarts_with_other_buffers_under_traffic_of_the_others() {
         // Before it takes part again, the others have its flows.
         let counts: Vec<_> = rig.arrive(&frames).iter().map(Vec::len).collect();
         assert_eq!((counts.iter().sum::<usize>(), counts[index]), (100, 0));
-        let queues = ids(&rig);
+        let queues = rig.queue_ids();
         rig.adapter.set_rss_table(rig.vport, &queues).unwrap();
         let counts: Vec<_> = rig.arrive(&frames).iter().map(Vec::len).collect();
         assert_eq!(counts.iter().sum::<usize>(), 100);
@@ -339,7 +319,7 @@ fn coalescing_is_each_queue_pairs_own_and_is_read_back() {
 #[test]
 fn fragments_and_tags_and_unhashed_headers_fall_back_as_the_specification_says() {
     let mut rig = Rig::new(Setup::default());
-    scale(&mut rig, HashedHeaders::default());
+    rig.scale(HashedHeaders::default());
     let (source, destination, ports, two, four) = VECTORS[0];
     let flow = Flow::new(rig.mac, source, destination, ports);
     let frame = flow.frame(&[1; 64]);
@@ -358,7 +338,7 @@ fn fragments_and_tags_and_unhashed_headers_fall_back_as_the_specification_says()
         assert_eq!(queue, (two % 128 % 4) as usize);
     }
     // With addresses off, what has no ports has no hash.
-    scale(&mut rig, HashedHeaders::IPV4_TCP);
+    rig.scale(HashedHeaders::IPV4_TCP);
     let (_, packet) = rig.arrival(&frame).unwrap();
     assert_eq!((packet.hash(), packet.hash_type()), (four, 2));
     let (queue, packet) = rig.arrival(&flow.udp().frame(&[1; 64])).unwrap();
@@ -369,7 +349,7 @@ fn fragments_and_tags_and_unhashed_headers_fall_back_as_the_specification_says()
 #[test]
 fn a_queue_pair_that_could_not_be_closed_is_closed_later() {
     let mut rig = Rig::new(Setup::default());
-    scale(&mut rig, HashedHeaders::default());
+    rig.scale(HashedHeaders::default());
     let Queue { port, memory, .. } = rig.queues.remove(1);
     rig.host.faults().vanish();
     let failed = rig.adapter.close_queue_pair(port).unwrap_err();

@@ -5,7 +5,7 @@ mod rig;
 use fastlinq_hal::adapter::{Cause, Misuse, TunnelConfig};
 use fastlinq_hal::config::{TunnelPorts, Tunnels};
 use fastlinq_hal::mfw::link::{LinkSettings, Loopback};
-use fastlinq_hal::vport::{Aggregation, HashedHeaders, RssConfig, VportConfig};
+use fastlinq_hal::vport::{Aggregation, HashedHeaders, VportConfig};
 use fastlinq_model_host::model::Chip;
 use rig::frames::{
     ETHERNET, Flow, ethernet, good_checksums, in_geneve, in_gre, in_udp_tunnel, in_vxlan, tagged,
@@ -120,13 +120,7 @@ fn segments_are_aggregated_over_several_queues() {
             },
             ..Setup::default()
         });
-        let queues: Vec<_> = rig.queues.iter().map(|queue| queue.port.id()).collect();
-        let rss = RssConfig {
-            queues: &queues,
-            hashed: HashedHeaders::default(),
-            key: &[0x6d; 40],
-        };
-        rig.adapter.set_rss(rig.vport, &rss).unwrap();
+        rig.scale(HashedHeaders::default());
         // Flows of both versions, their segments mixed on the line.
         let flows: Vec<_> = (0..12u16)
             .map(|port| {
@@ -297,13 +291,7 @@ fn tunnels_are_looked_into_while_they_are_open() {
             chip,
             ..Setup::default()
         });
-        let queues: Vec<_> = rig.queues.iter().map(|queue| queue.port.id()).collect();
-        let rss = RssConfig {
-            queues: &queues,
-            hashed: HashedHeaders::default(),
-            key: &[0x6d; 40],
-        };
-        rig.adapter.set_rss(rig.vport, &rss).unwrap();
+        rig.scale(HashedHeaders::default());
         let inner_mac = [2, 0, 0, 0, 7, 7];
         let inner = Flow::new(inner_mac, "192.168.0.1", "192.168.0.2", (40_000, 443));
         let bare = Flow {

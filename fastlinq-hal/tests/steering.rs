@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use fastlinq_hal::adapter::{AdapterConfig, Cause, Misuse};
 use fastlinq_hal::slowpath::{EthReturnCode, FirmwareReturnCode, RamrodError};
 use fastlinq_hal::steering::{FLOWS, FlowAction, FlowMatch, Transport};
-use fastlinq_hal::vport::{HashedHeaders, RssConfig, VportConfig};
+use fastlinq_hal::vport::{HashedHeaders, VportConfig};
 use fastlinq_model_host::model::Chip;
 use rig::frames::Flow;
 use rig::{Rig, Setup};
@@ -21,13 +21,7 @@ fn steering(chip: Chip) -> Rig {
         },
         ..Setup::default()
     });
-    let queues: Vec<_> = rig.queues.iter().map(|queue| queue.port.id()).collect();
-    let rss = RssConfig {
-        queues: &queues,
-        hashed: HashedHeaders::all(),
-        key: &[0x35; 40],
-    };
-    rig.adapter.set_rss(rig.vport, &rss).unwrap();
+    rig.scale(HashedHeaders::all());
     rig
 }
 

@@ -11,8 +11,8 @@ use fastlinq_hal::dma::DmaBuffer;
 use fastlinq_hal::firmware::FirmwareImage;
 use fastlinq_hal::host::DmaAllocator;
 use fastlinq_hal::init::Scratch;
-use fastlinq_hal::queue::{Coalescing, QueuePairRequest, QueuePort};
-use fastlinq_hal::vport::{ReceiveMode, VportConfig, VportId};
+use fastlinq_hal::queue::{Coalescing, QueuePairId, QueuePairRequest, QueuePort};
+use fastlinq_hal::vport::{HashedHeaders, ReceiveMode, RssConfig, VportConfig, VportId};
 use fastlinq_model_host::model::Chip;
 use fastlinq_model_host::model::wire::{CableEnd, Wire, cable};
 use fastlinq_model_host::{ModelHost, ModelRegion};
@@ -28,6 +28,13 @@ pub const CQE_PAGES: u16 = 4;
 const CQES: u16 = CQE_PAGES * 128;
 const TX_BUFFERS: usize = 64;
 const TX_BUFFER: usize = 16 * 1024;
+
+/// Key and vectors of the published verification suite of receive-side scaling.
+pub const RSS_KEY: [u8; 40] = [
+    0x6d, 0x5a, 0x56, 0xda, 0x25, 0x5b, 0x0e, 0xc2, 0x41, 0x67, 0x25, 0x3d, 0x43, 0xa3, 0x8f, 0xb0,
+    0xd0, 0xca, 0x2b, 0xcb, 0xae, 0x7b, 0x30, 0xb4, 0x77, 0xcb, 0x2d, 0xa3, 0x80, 0x30, 0xf2, 0x0c,
+    0x6a, 0x42, 0xb7, 0x3b, 0xbe, 0xac, 0x01, 0xfa,
+];
 
 /// A packet that was received.
 #[derive(Clone, Debug)]
@@ -399,6 +406,20 @@ impl Rig {
             .open_queue_pair(self.vport, &memory.request())
             .unwrap();
         self.queues.push(Queue::new(port, memory));
+    }
+
+    pub fn queue_ids(&self) -> Vec<QueuePairId> {
+        self.queues.iter().map(|queue| queue.port.id()).collect()
+    }
+
+    /// Spreads what arrives over all queue pairs.
+    pub fn scale(&mut self, hashed: HashedHeaders) {
+        let config = RssConfig {
+            queues: &self.queue_ids(),
+            hashed,
+            key: &RSS_KEY,
+        };
+        self.adapter.set_rss(self.vport, &config).unwrap();
     }
 
     /// Closes a queue pair and frees its rings.
