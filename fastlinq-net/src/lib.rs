@@ -34,6 +34,7 @@ mod queue;
 mod receive;
 mod ring;
 mod rule;
+mod signal;
 pub mod stack;
 mod storage;
 mod transmit;
@@ -60,5 +61,6 @@ pub use rule::{
     MAX_SEGMENTED_BYTES, MAX_SEGMENTED_DESCRIPTORS, MAX_TX_BYTES, MAX_TX_SEGMENTS, MIN_TX_BYTES,
     TxRule,
 };
+pub use signal::{QueueSignal, Wakeups};
 pub use storage::{BufferLink, QueueStorage, Storage};
 pub use transmit::TransmitError;

@@ -1,6 +1,7 @@
 //! The queue pair: prepared, started, worked, closed.
 
 use core::fmt;
+use core::task::{Context, Poll};
 
 use fastlinq_hal::host::DmaAllocator;
 use fastlinq_hal::queue::QueuePairRequest;
@@ -17,6 +18,8 @@ use crate::memory::{Fifo, Held, PAGE, RingLayout, RingMemory, Shared, take_into_
 use crate::packet::{BufferNumber, RxPacket, Segment, TxPacket};
 use crate::pieces::TxFrame;
 use crate::receive::ReceiveRing;
+use crate::ring::{Ring, poll_to_send};
+use crate::signal::QueueSignal;
 use crate::storage::Storage;
 use crate::transmit::{TransmitError, TransmitRing};
 
@@ -238,6 +241,74 @@ macro_rules! data_path {
         pub fn transmit_frames(&mut self, frames: &[TxFrame<'_>]) -> Result<usize, TransmitError> {
             self.engine
                 .transmit_frames(&self.shared, &self.device, frames)
+        }
+
+        /// Receives up to `out.len()` frames, as [`receive`](Self::receive) does; without one, has `signal` wake the task
+        /// when there may be. Ready at once when `out` is empty.
+        ///
+        /// Arms the queue pair's interrupt before it says that there is nothing; see [`QueueSignal`].
+        ///
+        /// # Errors
+        ///
+        /// As [`receive`](Self::receive).
+        pub fn poll_receive(
+            &mut self,
+            cx: &mut Context<'_>,
+            signal: &QueueSignal,
+            out: &mut [RxPacket],
+        ) -> Poll<Result<usize, Fault>> {
+            Ring::poll_receive(self, cx, signal, out)
+        }
+
+        /// Sends frames, as [`transmit`](Self::transmit) does; while none can be taken, has `signal` wake the task when
+        /// there may be room. Ready at once when there is nothing to send.
+        ///
+        /// Arms the queue pair's interrupt before it says that there is no room; see [`QueueSignal`].
+        ///
+        /// # Errors
+        ///
+        /// As [`transmit`](Self::transmit).
+        pub fn poll_transmit<P: Copy + Into<TxPacket>>(
+            &mut self,
+            cx: &mut Context<'_>,
+            signal: &QueueSignal,
+            packets: &[P],
+        ) -> Poll<Result<usize, TransmitError>> {
+            poll_to_send(self, cx, signal, |queue| match queue.transmit(packets) {
+                Ok(0) if !packets.is_empty() => Poll::Pending,
+                result => Poll::Ready(result),
+            })
+        }
+
+        /// Waits until the transmit ring has room for this many descriptors, or for all that it can have if that is less;
+        /// gives how many there is room for. For frames in pieces, which take a descriptor for each piece and one or two
+        /// more with some offloads.
+        ///
+        /// Arms the queue pair's interrupt before it says that there is no room; see [`QueueSignal`].
+        ///
+        /// # Errors
+        ///
+        /// As [`reap`](Self::reap).
+        pub fn poll_transmit_room(
+            &mut self,
+            cx: &mut Context<'_>,
+            signal: &QueueSignal,
+            descriptors: u16,
+        ) -> Poll<Result<u16, Fault>> {
+            let wanted = descriptors.min(self.engine.transmit.size());
+            poll_to_send(self, cx, signal, |queue| {
+                let mut room = queue.transmit_room();
+                if room < wanted {
+                    if let Err(fault) = queue.reap() {
+                        return Poll::Ready(Err(fault));
+                    }
+                    room = queue.transmit_room();
+                }
+                if room < wanted {
+                    return Poll::Pending;
+                }
+                Poll::Ready(Ok(room))
+            })
         }
 
         /// Rings the doorbell again with the producer as it is, as after doorbells that the device dropped (an overflow of

@@ -1,10 +1,13 @@
 //! What stacks and middleware see of a queue pair: records in, records out.
 
+use core::task::{Context, Poll};
+
 use crate::device::QueueDevice;
 use crate::fault::Fault;
 use crate::frame::{RxFrame, Segments};
 use crate::packet::{BufferNumber, RxPacket, TxPacket};
 use crate::queue::{QueuePair, Worker};
+use crate::signal::{QueueSignal, WaitFor, Wakeups};
 use crate::transmit::TransmitError;
 
 /// Something that receives and sends frames as records: a queue pair, or [middleware](crate::middleware) around one.
@@ -75,6 +78,65 @@ pub trait Ring {
 
     /// Lets the device interrupt once: at the next change after the count was `seen`, at once if there was one already.
     fn arm(&mut self, seen: u32);
+
+    /// Receives up to `out.len()` frames; without one, has `signal` wake the task when there may be.
+    ///
+    /// # Errors
+    ///
+    /// As [`receive`](Self::receive).
+    fn poll_receive(
+        &mut self,
+        cx: &mut Context<'_>,
+        signal: &QueueSignal,
+        out: &mut [RxPacket],
+    ) -> Poll<Result<usize, Fault>>
+    where
+        Self: Sized,
+    {
+        let wait = (WaitFor::Frames, Wakeups::Interrupt);
+        signal.poll(
+            cx,
+            wait,
+            self,
+            |ring| ring,
+            |ring| match ring.receive(out) {
+                Ok(0) if !out.is_empty() => Poll::Pending,
+                result => Poll::Ready(result),
+            },
+        )
+    }
+
+    /// Sends frames, in order; gives the number that was taken. While none can be, has `signal` wake the task when there
+    /// may be room.
+    ///
+    /// # Errors
+    ///
+    /// As [`transmit`](Self::transmit).
+    fn poll_transmit(
+        &mut self,
+        cx: &mut Context<'_>,
+        signal: &QueueSignal,
+        packets: &[TxPacket],
+    ) -> Poll<Result<usize, TransmitError>>
+    where
+        Self: Sized,
+    {
+        poll_to_send(self, cx, signal, |ring| match ring.transmit(packets) {
+            Ok(0) if !packets.is_empty() => Poll::Pending,
+            result => Poll::Ready(result),
+        })
+    }
+}
+
+/// Waits for room until `look` is satisfied.
+pub(crate) fn poll_to_send<R: Ring, T>(
+    ring: &mut R,
+    cx: &Context<'_>,
+    signal: &QueueSignal,
+    look: impl FnMut(&mut R) -> Poll<T>,
+) -> Poll<T> {
+    let wait = (WaitFor::Room, Wakeups::Interrupt);
+    signal.poll(cx, wait, ring, |ring| ring, look)
 }
 
 macro_rules! forward {

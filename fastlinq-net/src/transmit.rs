@@ -91,6 +91,11 @@ impl TransmitRing {
         }
     }
 
+    /// Most descriptors on their way at a time.
+    pub(crate) fn size(&self) -> u16 {
+        self.size
+    }
+
     /// Descriptors that there is room for.
     #[inline]
     pub(crate) fn room(&self, owner: &Owner<'_>) -> u16 {

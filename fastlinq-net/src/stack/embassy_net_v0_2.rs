@@ -10,7 +10,7 @@
 //! | `Busy` | at once: the task never sleeps, and the executor's other tasks run in between |
 
 use core::sync::atomic::{AtomicBool, Ordering};
-use core::task::{Context, Waker};
+use core::task::{Context, Poll};
 
 use atomic_waker::AtomicWaker;
 use embassy_net_driver_0_2::{
@@ -20,13 +20,17 @@ use embassy_net_driver_0_2::{
 
 use crate::frame::RxFrame;
 use crate::ring::Ring;
+use crate::signal::{QueueSignal, WaitFor};
+
+pub use crate::signal::Wakeups;
 
 use super::phy::{Phy, RxChecksums, TxChecksums, TxSlot};
 
 /// What interrupt handlers and the control task tell a driver; lives longer than both.
 #[derive(Debug)]
 pub struct Signals {
-    waker: AtomicWaker,
+    queue: QueueSignal,
+    waits_for_link: AtomicWaker,
     link: AtomicBool,
 }
 
@@ -34,20 +38,21 @@ impl Signals {
     /// Nobody waits, and the link is down.
     pub const fn new() -> Self {
         Self {
-            waker: AtomicWaker::new(),
+            queue: QueueSignal::new(),
+            waits_for_link: AtomicWaker::new(),
             link: AtomicBool::new(false),
         }
     }
 
     /// Wakes the stack's task. May be called from an interrupt handler.
     pub fn wake(&self) {
-        self.waker.wake();
+        self.queue.wake();
     }
 
     /// Tells whether the link is up, as [`Event::Link`](fastlinq_hal::adapter::Event) says.
     pub fn set_link(&self, up: bool) {
         if self.link.swap(up, Ordering::AcqRel) != up {
-            self.wake();
+            self.waits_for_link.wake();
         }
     }
 
@@ -55,28 +60,12 @@ impl Signals {
     pub fn link(&self) -> bool {
         self.link.load(Ordering::Acquire)
     }
-
-    fn register(&self, waker: &Waker) {
-        self.waker.register(waker);
-    }
 }
 
 impl Default for Signals {
     fn default() -> Self {
         Self::new()
     }
-}
-
-/// What wakes a task that waits for frames, or for room.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub enum Wakeups {
-    /// The queue pair's interrupt, which the driver arms.
-    Interrupt,
-    /// [`Signals::wake`] alone.
-    Signal,
-    /// Nothing has to: the task wakes itself.
-    Busy,
 }
 
 /// A queue pair as embassy-net wants it.
@@ -119,32 +108,22 @@ impl<'s, R: Ring> EmbassyDriver<'s, R> {
         self.phy
     }
 
-    /// Looks once; if there is nothing, sees to it that the task is woken when there is, and looks again, since it may have
-    /// come in between.
-    fn wait_for(&mut self, cx: &Context<'_>, there: impl Fn(&mut Phy<R>) -> bool) -> bool {
-        if there(&mut self.phy) {
-            return true;
-        }
-        match self.wakeups {
-            Wakeups::Busy => {
-                cx.waker().wake_by_ref();
-                false
+    /// Whether `there` says so, now or after the waker was registered.
+    fn wait_for(
+        &mut self,
+        cx: &Context<'_>,
+        what: WaitFor,
+        there: impl Fn(&mut Phy<R>) -> bool,
+    ) -> bool {
+        let wait = (what, self.wakeups);
+        let queue = &self.signals.queue;
+        let found = queue.poll(cx, wait, &mut self.phy, Phy::ring_mut, |phy| {
+            if there(phy) {
+                return Poll::Ready(());
             }
-            Wakeups::Signal => {
-                self.signals.register(cx.waker());
-                there(&mut self.phy)
-            }
-            Wakeups::Interrupt => {
-                self.signals.register(cx.waker());
-                let seen = self.phy.ring().status();
-                let found = there(&mut self.phy);
-                if !found {
-                    // Fires at once when the device has moved on since `seen`.
-                    self.phy.ring_mut().arm(seen);
-                }
-                found
-            }
-        }
+            Poll::Pending
+        });
+        found.is_ready()
     }
 }
 
@@ -179,7 +158,7 @@ impl<R: Ring> Driver for EmbassyDriver<'_, R> {
         Self: 'a;
 
     fn receive(&mut self, cx: &mut Context<'_>) -> Option<(Self::RxToken<'_>, Self::TxToken<'_>)> {
-        if !self.wait_for(cx, Phy::poll_frame) {
+        if !self.wait_for(cx, WaitFor::Frames, Phy::poll_frame) {
             return None;
         }
         let (frame, slot) = self.phy.receive()?;
@@ -187,14 +166,14 @@ impl<R: Ring> Driver for EmbassyDriver<'_, R> {
     }
 
     fn transmit(&mut self, cx: &mut Context<'_>) -> Option<Self::TxToken<'_>> {
-        if !self.wait_for(cx, Phy::poll_room) {
+        if !self.wait_for(cx, WaitFor::Room, Phy::poll_room) {
             return None;
         }
         self.phy.transmit().map(Room)
     }
 
     fn link_state(&mut self, cx: &mut Context<'_>) -> LinkState {
-        self.signals.register(cx.waker());
+        self.signals.waits_for_link.register(cx.waker());
         if self.signals.link() {
             LinkState::Up
         } else {
