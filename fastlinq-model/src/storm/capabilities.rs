@@ -110,7 +110,7 @@ pub const CAPABILITIES: &[Capability] = &[
     row(
         "transmit checksums, VLAN insertion, segmentation",
         Extent::Modelled,
-        "no MPLS in UDP; UDP is not segmented",
+        "no MPLS in UDP; UDP is not segmented; descriptors about outer extension headers are not used",
     ),
     row(
         "transmit checks",

@@ -16,6 +16,7 @@ mod capabilities;
 mod checksum;
 mod classify;
 mod eq;
+mod explicit;
 mod filters;
 mod function;
 mod gft;

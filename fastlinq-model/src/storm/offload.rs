@@ -1,20 +1,11 @@
 //! Transmit offloads on one frame: checksums and tags.
 
 use super::checksum::{Sum, fill, pseudo_header};
+use super::explicit::{ExplicitTransport, PseudoHeader};
 use super::parse::{
     IpVersion, Layer, MAC_ADDRESSES, Network, Parsed, TransportKind, Tunnel, TunnelConfig,
     TunnelKind,
 };
-
-/// A transport header that the descriptors point at, for packets with IPv6 extension headers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct ExplicitTransport {
-    /// From the start of the packet, or of the inner headers.
-    pub(super) offset: usize,
-    pub(super) udp: bool,
-    /// The sum that the driver left in the checksum field includes the length.
-    pub(super) length_in_pseudo_header: bool,
-}
 
 /// The checksums that the descriptors ask for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -24,9 +15,8 @@ pub(super) struct Offloads {
     pub(super) tunnel: bool,
     pub(super) tunnel_ip: bool,
     pub(super) tunnel_transport: bool,
+    /// Where the transport header is behind extension headers, behind which the device does not look by itself.
     pub(super) explicit: Option<ExplicitTransport>,
-    /// The descriptors say that there are extension headers, behind which the device does not look by itself.
-    pub(super) behind_extensions: bool,
 }
 
 /// Puts a tag behind the source address.
@@ -52,10 +42,8 @@ pub(super) fn insert_checksums(frame: &mut [u8], offloads: &Offloads, tunnels: &
                 let base = parsed.tunnel.map_or(0, |tunnel| tunnel.inner);
                 fill_explicit(frame, &innermost, &explicit, base);
             }
-            None if offloads.behind_extensions || !has_extensions(&innermost) => {
-                fill_transport(frame, &innermost);
-            }
-            None => {}
+            None if has_extensions(&innermost) => {}
+            None => fill_transport(frame, &innermost),
         }
     }
     let Some(tunnel) = parsed.tunnel else { return };
@@ -108,10 +96,15 @@ fn fill_explicit(frame: &mut [u8], layer: &Layer, explicit: &ExplicitTransport, 
     let Some(partial) = frame.get(at..at + 2) else {
         return;
     };
-    let mut start = Sum::default().bytes(partial);
-    if !explicit.length_in_pseudo_header {
-        start = start.dword(end.saturating_sub(offset) as u32);
-    }
+    let length = end.saturating_sub(offset) as u32;
+    let start = match (explicit.pseudo, layer.network) {
+        (PseudoHeader::Given, _) => Sum::default().bytes(partial),
+        (PseudoHeader::GivenWithoutLength, _) => Sum::default().bytes(partial).dword(length),
+        (PseudoHeader::Computed, Some(network)) => {
+            pseudo_header(network.addresses(frame), kind.protocol(), length)
+        }
+        (PseudoHeader::Computed, None) => return,
+    };
     fill_segment(frame, offset..end, kind, start);
 }
 

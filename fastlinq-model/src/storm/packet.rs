@@ -9,7 +9,8 @@ use fastlinq_pac::hsi::{
 use zerocopy::FromBytes;
 
 use super::Storm;
-use super::offload::{ExplicitTransport, Offloads};
+use super::explicit::ExplicitTransport;
+use super::offload::Offloads;
 use super::parse::ETHERNET_HEADER;
 use super::tx_queue::{BD_BYTES, TxQueue};
 use crate::fabric::Fabric;
@@ -132,30 +133,16 @@ impl Packet {
     }
 
     pub(super) fn offloads(&self) -> Offloads {
-        let bits = self.second_bits();
-        let explicit = self
-            .second
-            .filter(|_| bits!(bits, eth_tx_data_2nd_bd::IPV6_EXT) != 0)
-            .map(|bd| {
-                let words = bits!(
-                    bd.data.bitfields2.get(),
-                    eth_tx_data_2nd_bd::L4_HDR_START_OFFSET_W
-                );
-                ExplicitTransport {
-                    offset: usize::from(words) * 2,
-                    udp: bits!(bits, eth_tx_data_2nd_bd::L4_UDP) != 0,
-                    length_in_pseudo_header: bits!(bits, eth_tx_data_2nd_bd::L4_PSEUDO_CSUM_MODE)
-                        == 0,
-                }
-            });
         Offloads {
             ip: self.flags.contains(FirstBdFlags::IP_CSUM),
             transport: self.flags.contains(FirstBdFlags::L4_CSUM),
             tunnel: self.tunnel,
             tunnel_ip: self.flags.contains(FirstBdFlags::TUNN_IP_CSUM),
             tunnel_transport: self.flags.contains(FirstBdFlags::TUNN_L4_CSUM),
-            explicit,
-            behind_extensions: explicit.is_some(),
+            explicit: self
+                .second
+                .as_ref()
+                .and_then(|second| ExplicitTransport::decode(second, self.third.as_ref())),
         }
     }
 }

@@ -1,8 +1,11 @@
 //! Large-send offload: one header and a long payload become many frames.
 
+use super::explicit::{ExplicitTransport, PseudoHeader};
 use super::offload::{Offloads, insert_checksums};
 use super::parse::{IpVersion, Layer, Parsed, TransportKind, TunnelConfig};
 
+/// Fewest bytes of a TCP header.
+const TCP_HEADER: usize = 20;
 const TCP_FLAGS: usize = 13;
 const TCP_FIN: u8 = 0x01;
 const TCP_PSH: u8 = 0x08;
@@ -23,6 +26,8 @@ pub(super) struct Segments<'a> {
 
 impl<'a> Segments<'a> {
     /// Segments of at most `mss` payload bytes, or `None` when `header` is not exactly the headers of a TCP segment.
+    ///
+    /// The device finds TCP's header by itself, or, where the descriptors announce extension headers, believes them.
     pub(super) fn new(
         header: &'a [u8],
         payload: &'a [u8],
@@ -31,11 +36,18 @@ impl<'a> Segments<'a> {
         tunnels: &'a TunnelConfig,
     ) -> Option<Self> {
         let parsed = Parsed::headers(header, tunnels)?;
-        let transport = parsed
-            .innermost()
-            .transport
-            .filter(|transport| transport.kind == TransportKind::Tcp)?;
-        if mss == 0 || transport.offset + transport.length != header.len() {
+        let (tcp, tcp_bytes) = match &offloads.explicit {
+            Some(told) => {
+                let base = parsed.tunnel.map_or(0, |tunnel| tunnel.inner);
+                (base + told.offset, told.tcp_bytes)
+            }
+            None => parsed
+                .innermost()
+                .transport
+                .filter(|transport| transport.kind == TransportKind::Tcp)
+                .map(|transport| (transport.offset, transport.length))?,
+        };
+        if mss == 0 || tcp_bytes < TCP_HEADER || tcp + tcp_bytes != header.len() {
             return None;
         }
         let payload = payload.chunks(mss).peekable();
@@ -45,7 +57,7 @@ impl<'a> Segments<'a> {
             mss,
             index: 0,
             parsed,
-            tcp: transport.offset,
+            tcp,
             offloads,
             tunnels,
         })
@@ -65,8 +77,13 @@ impl<'a> Segments<'a> {
         }
         self.number_tcp(&mut frame, last);
         // A checksum of a segment must not start from what the driver left for the whole packet.
+        let explicit = self.offloads.explicit.map(|told| ExplicitTransport {
+            udp: false,
+            pseudo: PseudoHeader::Computed,
+            ..told
+        });
         let offloads = Offloads {
-            explicit: None,
+            explicit,
             ..*self.offloads
         };
         insert_checksums(&mut frame, &offloads, self.tunnels);

@@ -7,6 +7,7 @@ use fastlinq_pac::registers::pbf;
 
 use super::Storm;
 use super::eq::error_event;
+use super::explicit::broken_rules;
 use super::offload::{insert_checksums, insert_tag};
 use super::packet::{Packet, TxError, bd_count};
 use super::parse::{ETHER_TYPE_VLAN, Parsed, TunnelConfig};
@@ -147,8 +148,17 @@ impl Storm {
         let offloads = packet.offloads();
         let vlan = self.check_policies(fabric, queue, packet, &data)?;
         let target = self.target(queue, packet);
-        let tunnel = Parsed::headers(&data, &tunnels)
-            .filter(|_| packet.tunnel)
+        let parsed = if packet.is_lso() {
+            Parsed::headers(&data[..packet.header_bytes().min(data.len())], &tunnels)
+        } else if packet.tunnel || offloads.explicit.is_some() {
+            Parsed::new(&data, &tunnels)
+        } else {
+            None
+        };
+        if let Some(parsed) = &parsed {
+            report_broken_rules(fabric, queue, packet, parsed);
+        }
+        let tunnel = parsed
             .and_then(|parsed| parsed.tunnel)
             .map(|tunnel| tunnel.kind);
         let pf = queue.function.pf;
@@ -215,6 +225,18 @@ impl Storm {
             insert_tag(&mut frame, ETHER_TYPE_VLAN, tci);
         }
         self.route(fabric, queue, frame, target);
+    }
+}
+
+/// Counts what the descriptors say and the packet contradicts; no source says that the firmware sees it.
+fn report_broken_rules(fabric: &mut dyn Fabric, queue: &TxQueue, packet: &Packet, parsed: &Parsed) {
+    for why in broken_rules(parsed, &packet.offloads(), packet.is_lso()) {
+        let cause = DmaCause::descriptor(
+            "Tx BD (index) of packet with bit fields of the second",
+            queue.consumer.into(),
+            packet.second_bits().into(),
+        );
+        fabric.violation(Some(queue.function), ViolationKind::Firmware(why), cause);
     }
 }
 

@@ -1,6 +1,7 @@
 //! Bring-ups of the storm firmware alone, on a fabric of vectors, by a small driver.
 
 mod aggregation;
+mod explicit;
 mod frames;
 mod harness;
 mod hostile;
