@@ -102,6 +102,7 @@ fn joined_or_padded(taken: &Taken, flow: &Flow, length: usize) -> (u32, Vec<u8>)
     let cut = Taken {
         packet: taken.packet,
         bytes: taken.bytes[..header + length].to_vec(),
+        queue: taken.queue,
     };
     joined(&cut, flow)
 }

@@ -1,6 +1,7 @@
 //! Two software adapters at the ends of a cable, a queue pair on each.
 #![allow(dead_code, unreachable_pub)]
 
+pub mod judge;
 pub mod packets;
 
 use fastlinq_hal::adapter::{Adapter, AdapterConfig, ImageTable, Populated, TunnelConfig, Up};
@@ -26,12 +27,14 @@ pub fn bytes(length: usize) -> Vec<u8> {
         .collect()
 }
 
-/// An adapter with a vport and a queue pair.
+/// An adapter with a vport and a queue pair, or several.
 pub struct Station {
     pub host: ModelHost,
     pub adapter: Adapter<Up<ImageTable>, ModelHost>,
     pub vport: VportId,
     pub queue: AdapterQueue<'static, ModelHost>,
+    /// Queue pairs behind the first.
+    pub others: Vec<AdapterQueue<'static, ModelHost>>,
     pub mac: [u8; 6],
 }
 
@@ -40,12 +43,32 @@ pub struct Station {
 pub struct Taken {
     pub packet: RxPacket,
     pub bytes: Vec<u8>,
+    /// Which of the queue pairs it came out of.
+    pub queue: usize,
+}
+
+/// A queue pair for a vport: where frames are to be joined, a buffer holds a whole one.
+fn queue_config(vport: &VportConfig) -> QueueConfig {
+    let mtu = vport.mtu.unwrap_or(1500);
+    let whole = (mtu + 24 + HEADROOM as u16).next_multiple_of(64);
+    let aggregation = vport.aggregation.is_some();
+    let (buffers, buffer_bytes) = match (aggregation, mtu) {
+        (true, 1501..) => (1024, whole),
+        _ => (2048, 2048),
+    };
+    QueueConfig {
+        mtu,
+        aggregation,
+        buffers,
+        buffer_bytes,
+        ..QueueConfig::default()
+    }
 }
 
 impl Station {
-    fn new(host: ModelHost, mac: [u8; 6], vport: VportConfig) -> Self {
+    fn new(host: ModelHost, mac: [u8; 6], vport: VportConfig, queue_pairs: u16) -> Self {
         let config = AdapterConfig {
-            queue_pairs: 1,
+            queue_pairs,
             mac_address: Some(mac),
             ..AdapterConfig::default()
         };
@@ -59,24 +82,30 @@ impl Station {
         let settings = adapter.flash_link_settings();
         adapter.set_link(&settings).unwrap();
         adapter.host().advance(10_000_000_000);
-        let config = QueueConfig {
-            aggregation: vport.aggregation.is_some(),
-            ..QueueConfig::default()
-        };
+        let config = queue_config(&vport);
         let vport = adapter.start_vport(vport).unwrap();
         let mut applied = adapter.claim_filters(vport).unwrap();
         let mut filters = FilterSet::new(ReceiveMode::NORMAL);
         filters.add_mac(mac).unwrap();
         adapter.apply_filters(&mut applied, &filters).unwrap();
-        let queue = AdapterQueue::open(&mut adapter, vport, &config, storage(&config)).unwrap();
+        let mut open =
+            || AdapterQueue::open(&mut adapter, vport, &config, storage(&config)).unwrap();
+        let queue = open();
+        let others = (1..queue_pairs).map(|_| open()).collect();
         adapter.activate_vport(vport).unwrap();
         Self {
             host,
             adapter,
             vport,
             queue,
+            others,
             mac,
         }
+    }
+
+    /// The queue pairs, in order.
+    pub fn queues(&mut self) -> impl Iterator<Item = &mut AdapterQueue<'static, ModelHost>> {
+        core::iter::once(&mut self.queue).chain(&mut self.others)
     }
 
     /// Copies a frame into buffers, `piece` bytes in each.
@@ -114,14 +143,18 @@ impl Station {
     }
 
     fn close(mut self) {
-        self.queue.reap().unwrap();
-        let usage = self.queue.usage();
-        let busy = [usage.aggregating, usage.transmitting, usage.owned];
-        assert_eq!((usage.missing(), busy), (0, [0; 3]), "{usage:?}");
-        let counters = self.queue.counters();
-        assert_eq!(counters.receive.errors(), 0, "{counters:?}");
+        for queue in self.queues() {
+            queue.reap().unwrap();
+            let usage = queue.usage();
+            let busy = [usage.aggregating, usage.transmitting, usage.owned];
+            assert_eq!((usage.missing(), busy), (0, [0; 3]), "{usage:?}");
+            let counters = queue.counters();
+            assert_eq!(counters.receive.errors(), 0, "{counters:?}");
+        }
         let mut adapter = self.adapter;
-        self.queue.close(&mut adapter).unwrap();
+        for queue in core::iter::once(self.queue).chain(self.others) {
+            queue.close(&mut adapter).unwrap();
+        }
         adapter.stop_vport(self.vport).unwrap();
         adapter.down().unwrap();
         no_violations(&self.host);
@@ -138,14 +171,19 @@ pub struct Wired {
 impl Wired {
     /// The far one's vport is set as given.
     pub fn new(chip: Chip, far: VportConfig) -> Self {
+        Self::several(chip, VportConfig::default(), far, 1)
+    }
+
+    /// Both vports are set as given, and the far one has several queue pairs.
+    pub fn several(chip: Chip, near: VportConfig, far: VportConfig, queue_pairs: u16) -> Self {
         let ends = cable();
         let hosts = [11, 12].map(|seed| ModelHost::builder().chip(chip).seed(seed).build());
         hosts[0].set_wire(0, Box::new(ends.0));
         hosts[1].set_wire(0, Box::new(ends.1));
-        let [near, other] = hosts;
+        let ends: (ModelHost, ModelHost) = hosts.into();
         Self {
-            near: Station::new(near, [2, 0, 0, 0, 0, 0xfe], VportConfig::default()),
-            far: Station::new(other, [2, 0, 0, 0, 0, 0x0a], far),
+            near: Station::new(ends.0, [2, 0, 0, 0, 0, 0xfe], near, 1),
+            far: Station::new(ends.1, [2, 0, 0, 0, 0, 0x0a], far, queue_pairs),
         }
     }
 
@@ -163,17 +201,21 @@ impl Wired {
         while idle < 4 {
             pass(&self.near.host);
             pass(&self.far.host);
-            let count = self.far.queue.receive(&mut out).expect("no fault");
-            for packet in &out[..count] {
-                let mut bytes = vec![0; packet.len()];
-                assert_eq!(self.far.queue.copy_to(packet, &mut bytes), packet.len());
-                assert!(self.far.queue.release(packet));
-                taken.push(Taken {
-                    packet: *packet,
-                    bytes,
-                });
+            let before = taken.len();
+            for (number, queue) in self.far.queues().enumerate() {
+                let count = queue.receive(&mut out).expect("no fault");
+                for packet in &out[..count] {
+                    let mut bytes = vec![0; packet.len()];
+                    assert_eq!(queue.copy_to(packet, &mut bytes), packet.len());
+                    assert!(queue.release(packet));
+                    taken.push(Taken {
+                        packet: *packet,
+                        bytes,
+                        queue: number,
+                    });
+                }
             }
-            idle = if count == 0 { idle + 1 } else { 0 };
+            idle = if taken.len() == before { idle + 1 } else { 0 };
         }
         taken
     }
