@@ -2,6 +2,7 @@
 
 use core::fmt;
 
+use crate::config::QueueConfig;
 use crate::counters::Counters;
 use crate::device::QueueDevice;
 use crate::fault::Fault;
@@ -291,6 +292,21 @@ impl<D: QueueDevice> Engine<'_, D> {
             receive: self.receive.counters,
             transmit: self.transmit.counters(&self.owner),
         }
+    }
+
+    /// As it was at the start, but for the counters: the device has let go of everything.
+    pub(crate) fn renew(&mut self, shared: &Shared<'_, D::Region>, config: &QueueConfig) {
+        let counters = self.counters();
+        self.owner.free_all(shared);
+        self.receive = ReceiveRing::new(config, self.rings.completion_slots());
+        self.transmit = TransmitRing::new(config);
+        self.continue_counting(counters);
+    }
+
+    /// Goes on counting where another engine ended.
+    pub(crate) fn continue_counting(&mut self, counters: Counters) {
+        self.receive.counters = counters.receive;
+        self.transmit.continue_counting(counters.transmit);
     }
 
     pub(crate) fn usage(&mut self, shared: &Shared<'_, D::Region>) -> Usage {

@@ -32,6 +32,7 @@ mod packet;
 mod pieces;
 mod queue;
 mod receive;
+mod resize;
 mod ring;
 mod rule;
 mod signal;
@@ -56,6 +57,7 @@ pub use packet::{
 };
 pub use pieces::TxFrame;
 pub use queue::{NotStopped, PreparedQueue, QueuePair, Worker};
+pub use resize::ResizeFailed;
 pub use ring::Ring;
 pub use rule::{
     MAX_SEGMENTED_BYTES, MAX_SEGMENTED_DESCRIPTORS, MAX_TX_BYTES, MAX_TX_SEGMENTS, MIN_TX_BYTES,

@@ -70,8 +70,7 @@ impl<'m, D: QueueDevice> PreparedQueue<'m, D> {
         let (buffers, shared, owner) =
             take_into_use(region, stride, config.buffers, storage, fifos)
                 .ok_or(PrepareError::Region { size })?;
-        let slots = layout.completion_slots() as u16;
-        let receive = ReceiveRing::new(config, slots);
+        let receive = ReceiveRing::new(config, rings.completion_slots());
         let transmit = TransmitRing::new(config);
         Ok(Self {
             engine: Engine {
@@ -110,6 +109,16 @@ impl<'m, D: QueueDevice> PreparedQueue<'m, D> {
         )
     }
 
+    /// Goes on counting where another queue pair ended. What it had sent, it has completed.
+    pub(crate) fn continue_counting(&mut self, counters: Counters) {
+        self.engine.continue_counting(counters);
+    }
+
+    /// What was counted so far, by the queue pair that this one was or goes on from.
+    pub(crate) fn counters(&self) -> Counters {
+        self.engine.counters()
+    }
+
     /// From now on dropping leaks the memory on purpose: the device may write to it.
     pub(crate) fn give_to_device(&mut self) {
         self.engine.rings.held_mut().give_to_device();
@@ -130,6 +139,7 @@ impl<'m, D: QueueDevice> PreparedQueue<'m, D> {
             shared: self.shared,
             device,
             buffers: self.buffers,
+            config: self.config,
         };
         queue.engine.refill(&queue.shared, &queue.device);
         queue
@@ -167,6 +177,7 @@ pub struct QueuePair<'m, D: QueueDevice> {
     shared: Shared<'m, D::Region>,
     device: D,
     buffers: Held<D::Region>,
+    config: QueueConfig,
 }
 
 /// The working side of a queue pair whose frames are lent as handles.
@@ -442,6 +453,11 @@ impl<'m, D: QueueDevice> QueuePair<'m, D> {
         self.engine.rings.held().len() + self.buffers.len()
     }
 
+    /// How big it is.
+    pub fn config(&self) -> &QueueConfig {
+        &self.config
+    }
+
     /// Ends the work. `stop` makes the device let go of rings and buffers; their memory is freed only when it succeeds.
     ///
     /// # Errors
@@ -452,19 +468,46 @@ impl<'m, D: QueueDevice> QueuePair<'m, D> {
         self,
         stop: impl FnOnce(D) -> Result<T, (D, E)>,
     ) -> Result<T, NotStopped<'m, D, E>> {
-        let bytes = self.memory_bytes();
+        let (prepared, value) = self.stop_with(stop)?;
+        let bytes = prepared.engine.rings.held().len() + prepared.buffers.len();
+        debug!("{} bytes of rings and buffers are free again", bytes);
+        Ok(value)
+    }
+
+    /// Stops the work and keeps rings and buffers, to start again with the same device or another. `stop` makes the device
+    /// let go of them.
+    ///
+    /// All buffers are free afterwards. Frames that the device had received and nobody took are gone, and records that the
+    /// program has mean nothing any more. Counters go on; what was on its way to be sent counts as completed. Faults are
+    /// forgotten.
+    ///
+    /// # Errors
+    ///
+    /// [`NotStopped`]: what `stop` said, and the queue pair as it was.
+    #[allow(clippy::result_large_err)]
+    pub fn stop_with<T, E>(
+        self,
+        stop: impl FnOnce(D) -> Result<T, (D, E)>,
+    ) -> Result<(PreparedQueue<'m, D>, T), NotStopped<'m, D, E>> {
         let Self {
             mut engine,
             shared,
             device,
             mut buffers,
+            config,
         } = self;
         match stop(device) {
             Ok(value) => {
                 engine.rings.held_mut().take_from_device();
                 buffers.take_from_device();
-                debug!("{} bytes of rings and buffers are free again", bytes);
-                Ok(value)
+                engine.renew(&shared, &config);
+                let prepared = PreparedQueue {
+                    engine,
+                    shared,
+                    buffers,
+                    config,
+                };
+                Ok((prepared, value))
             }
             Err((device, cause)) => Err(NotStopped {
                 queue: Self {
@@ -472,6 +515,7 @@ impl<'m, D: QueueDevice> QueuePair<'m, D> {
                     shared,
                     device,
                     buffers,
+                    config,
                 },
                 cause,
             }),

@@ -294,6 +294,14 @@ impl TransmitRing {
         }
     }
 
+    /// Goes on counting where another ring ended, whose descriptors have all been completed.
+    pub(crate) fn continue_counting(&mut self, counters: TransmitCounters) {
+        self.counters = TransmitCounters {
+            completed: counters.descriptors,
+            ..counters
+        };
+    }
+
     /// Rings the doorbell again, with the producer as it is.
     pub(crate) fn ring_again<D: QueueDevice>(&mut self, owner: &Owner<'_>, device: &D) {
         let (_, producer) = owner.transmit_indices();

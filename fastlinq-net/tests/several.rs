@@ -183,22 +183,37 @@ fn queue_pairs_work_side_by_side_while_one_of_them_is_resized() {
             let batch = frames(400);
             echo(&host, &mut far, &batch);
             all.extend(batch);
-            // One of them stops, gets another ring, and goes on; the others work meanwhile.
+            // One of them stops, gets other rings, and goes on; the others work meanwhile.
             let index = usize::from(round);
             let queue = workers.remove(index).stop();
             let counters = queue.counters();
             assert!(counters.receive.packets > 20, "{counters:?}");
-            add(&mut total, counters);
-            queue.close(&mut adapter).unwrap();
-            let batch = frames(200);
-            echo(&host, &mut far, &batch);
-            all.extend(batch);
+            let table = adapter.rss(vport).unwrap().unwrap();
+            let default = adapter.default_queue_pair(vport).unwrap();
             let bigger = QueueConfig {
                 receive_ring: 1024 + 512 * round,
                 transmit_ring: 300,
                 buffers: 4096,
                 ..config
             };
+            let queue = queue
+                .resize(&mut adapter, &bigger, storage(&bigger))
+                .unwrap();
+            assert_eq!((queue.id(), *queue.config()), (ids[index], bigger));
+            assert_eq!(queue.counters().receive.packets, counters.receive.packets);
+            let sent = queue.counters().transmit;
+            assert_eq!(sent.packets, counters.transmit.packets);
+            assert_eq!(sent.completed, counters.transmit.descriptors);
+            assert_eq!(adapter.rss(vport).unwrap(), Some(table));
+            assert_eq!(adapter.default_queue_pair(vport).unwrap(), default);
+            workers.insert(index, Worker::start(queue));
+            // Closed and opened, it has no part before it is given one, and counts from 0.
+            let queue = workers.remove(index).stop();
+            add(&mut total, queue.counters());
+            queue.close(&mut adapter).unwrap();
+            let batch = frames(200);
+            echo(&host, &mut far, &batch);
+            all.extend(batch);
             let queue = open(&mut adapter, vport, &bigger);
             assert_eq!(queue.id(), ids[index]);
             workers.insert(index, Worker::start(queue));

@@ -86,46 +86,6 @@ impl<H: Host> core::error::Error for CloseFailed<H> {
     }
 }
 
-/// A queue pair that could not be restarted.
-pub enum RestartFailed<H: Host> {
-    /// It could not be closed, and is as it was.
-    NotClosed(CloseFailed<H>),
-    /// It is closed, and could not be opened again.
-    NotOpened(OpenFailed),
-}
-
-impl<H: Host> RestartFailed<H> {
-    /// Why.
-    #[must_use]
-    pub const fn cause(&self) -> &Cause {
-        match self {
-            Self::NotClosed(failed) => &failed.cause,
-            Self::NotOpened(failed) => &failed.cause,
-        }
-    }
-}
-
-impl<H: Host> fmt::Debug for RestartFailed<H> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotClosed(failed) => f.debug_tuple("NotClosed").field(failed).finish(),
-            Self::NotOpened(failed) => f.debug_tuple("NotOpened").field(failed).finish(),
-        }
-    }
-}
-
-impl<H: Host> fmt::Display for RestartFailed<H> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self.cause(), f)
-    }
-}
-
-impl<H: Host> core::error::Error for RestartFailed<H> {
-    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
-        Some(self.cause())
-    }
-}
-
 impl<I: Inventory, H: Host> Adapter<Up<I>, H> {
     /// Number of queue pairs that may be open at once.
     #[must_use]
@@ -181,17 +141,9 @@ impl<I: Inventory, H: Host> Adapter<Up<I>, H> {
         queue: u16,
         request: &QueuePairRequest,
     ) -> Result<QueuePort<H>, OpenFailed> {
-        if request.cqe_pages == 0 || request.tx_pages == 0 || request.rx_buffer_bytes == 0 {
-            return Err(Misuse::EmptyRing.into());
-        }
-        timer(request.coalescing.receive_us)?;
-        timer(request.coalescing.transmit_us)?;
         let bring_up = self.inner.bring_up;
         let (core, running) = self.inner.vport(vport)?;
-        if let Some(state) = running.vport(vport.0) {
-            let held = (request.rx_buffer_bytes, request.cqe_pages);
-            check_buffers(QueuePairId(queue), held, state.mtu, state.aggregation)?;
-        }
+        check_request(running, vport, queue, request)?;
         let mut port = take_port(core, running, queue, bring_up)?;
         let result = start(core, running, vport, request, &port);
         match result {
@@ -278,31 +230,6 @@ impl<I: Inventory, H: Host> Adapter<Up<I>, H> {
         running.mark(queue, |slot| slot.status_block = block);
         debug!("queue pair {} closed", queue);
         Ok(())
-    }
-
-    /// Closes a queue pair and opens it again with other rings: under the same number, with the same vector.
-    ///
-    /// As after [`open_queue_pair_at`](Self::open_queue_pair_at), the producers are to be published; then
-    /// [`set_rss`](Self::set_rss) may give the queue pair its part again, and a vport without another queue pair is to be
-    /// activated.
-    ///
-    /// # Errors
-    ///
-    /// [`RestartFailed`], which tells whether the old queue pair is still there.
-    pub fn restart_queue_pair(
-        &mut self,
-        port: QueuePort<H>,
-        request: &QueuePairRequest,
-    ) -> Result<QueuePort<H>, RestartFailed<H>> {
-        let id = port.id();
-        let vport = match self.inner.parts() {
-            Ok((_, running)) => running.slot(id.index()).and_then(|slot| slot.vport),
-            Err(cause) => return Err(RestartFailed::NotClosed(CloseFailed { port, cause })),
-        };
-        self.close_queue_pair(port)
-            .map_err(RestartFailed::NotClosed)?;
-        self.open_queue_pair_at(VportId(vport.unwrap_or(0)), id, request)
-            .map_err(RestartFailed::NotOpened)
     }
 
     /// Interrupt coalescing of an open queue pair, as the device has it.
@@ -398,6 +325,25 @@ const FRAME_OVERHEAD: u32 = 14 + 8 + 2;
 const BUFFERS_PER_FRAME: u32 = 5;
 /// Completions on a page.
 const COMPLETIONS_PER_PAGE: u32 = 128;
+
+/// Whether rings can be opened on a vport.
+pub(super) fn check_request<H: Host>(
+    running: &Running<H>,
+    vport: VportId,
+    queue: u16,
+    request: &QueuePairRequest,
+) -> Result<(), Misuse> {
+    if request.cqe_pages == 0 || request.tx_pages == 0 || request.rx_buffer_bytes == 0 {
+        return Err(Misuse::EmptyRing);
+    }
+    timer(request.coalescing.receive_us)?;
+    timer(request.coalescing.transmit_us)?;
+    if let Some(state) = running.vport(vport.0) {
+        let held = (request.rx_buffer_bytes, request.cqe_pages);
+        check_buffers(QueuePairId(queue), held, state.mtu, state.aggregation)?;
+    }
+    Ok(())
+}
 
 /// Whether a queue pair's buffers and completions are enough for a vport's MTU and aggregation.
 pub(super) fn check_buffers(

@@ -24,6 +24,11 @@ impl<'m> Fifo<'m> {
         })
     }
 
+    /// Empties it, and counts from 0 again.
+    pub(crate) fn clear(&mut self) {
+        (self.head, self.tail) = (0, 0);
+    }
+
     /// Free-running count of what was taken out.
     #[inline]
     pub(crate) fn head(&self) -> u16 {

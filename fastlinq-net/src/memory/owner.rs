@@ -49,24 +49,35 @@ pub(crate) fn take_into_use<'m, R: DmaRegion>(
     let free = storage.free.get_mut(..length)?;
     let state = storage.state.get_mut(..length)?;
     let links = storage.links.get(..length)?;
-    for (entry, number) in free.iter_mut().zip((0..count).rev()) {
-        *entry = number;
-    }
-    state.fill(AWAY);
     let shared = Shared::new(&region, stride, count, links)?;
-    let owner = Owner {
+    let mut owner = Owner {
         free,
-        free_count: length,
+        free_count: 0,
         state,
         posted,
         sent,
         mixed: false,
         mixed_end: 0,
     };
+    owner.free_all(&shared);
     Some((Held::new(region), shared, owner))
 }
 
 impl Owner<'_> {
+    /// Frees all buffers, whoever has them. The device must have let go of them; handles cannot be alive, because they
+    /// borrow what `shared` is part of, and records that the program has become strangers.
+    pub(crate) fn free_all<R>(&mut self, shared: &Shared<'_, R>) {
+        shared.take_returned();
+        self.posted.clear();
+        self.sent.clear();
+        self.mixed = false;
+        for (entry, number) in self.free.iter_mut().zip((0..shared.count()).rev()) {
+            *entry = number;
+        }
+        self.free_count = self.free.len();
+        self.state.fill(AWAY);
+    }
+
     /// Buffers that are free.
     #[inline]
     pub(crate) fn free(&self) -> usize {

@@ -166,6 +166,11 @@ impl<R: DmaRegion> RingMemory<R> {
         }
     }
 
+    /// Slots of the completion ring.
+    pub(crate) fn completion_slots(&self) -> u16 {
+        self.layout.completion_slots() as u16
+    }
+
     /// Writes receive descriptor `index`.
     fn set_receive(&mut self, index: u16, address: u64) {
         let entry = self.receive_from(index);

@@ -109,7 +109,7 @@ impl<H: Host> Running<H> {
     }
 
     /// RX_QUEUE_UPDATE: the queue takes the vport's frames without a hash.
-    fn make_default(
+    pub(crate) fn make_default(
         &mut self,
         context: &mut impl WaitContext,
         vport: u8,
