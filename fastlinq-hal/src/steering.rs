@@ -31,6 +31,10 @@ const PROTOCOL_UDP: u8 = 17;
 
 /// Bytes of the longest sample header: Ethernet, IPv6, TCP.
 pub(crate) const SAMPLE_BYTES: usize = ETHERNET_HEADER + 40 + 20;
+/// Bytes from one flow's sample to the next one's.
+pub(crate) const SAMPLE_STRIDE: usize = 80;
+/// Bytes of the samples of all flows. The firmware wants to see a flow's sample again when the flow is removed.
+pub(crate) const SAMPLES_BYTES: usize = FLOWS * SAMPLE_STRIDE;
 
 /// Which fields of a frame decide.
 ///
@@ -285,12 +289,14 @@ pub enum FlowAction {
 
 /// A flow that is steered.
 ///
-/// It is needed to remove the flow, because the firmware wants to see the sample again. A handle that is dropped leaves the
-/// flow in place until the adapter goes down.
+/// It is needed to remove the flow. Dropping a handle cannot reach the adapter, so it leaves the flow in place, and with it
+/// the queue pair or the vport that the flow goes to: those cannot be closed while flows go there.
+/// [`reclaim_flows`](crate::adapter::Adapter::reclaim_flows) removes the flows whose handles are gone.
 #[derive(Debug, PartialEq, Eq)]
-#[must_use = "without its handle a flow cannot be removed"]
+#[must_use = "without its handle a flow can only be removed by `reclaim_flows`"]
 pub struct FlowHandle {
     pub(crate) place: u16,
+    pub(crate) serial: u16,
     pub(crate) bring_up: u32,
     pub(crate) matching: FlowMatch,
     pub(crate) action: FlowAction,
@@ -316,50 +322,76 @@ impl FlowHandle {
     }
 }
 
-/// What a place of the table of flows is used for.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Place {
-    Free,
-    /// The flow goes to a queue pair.
-    Queue(u16),
-    /// To a vport.
-    Vport(u8),
-    Drop,
-    /// A removal had no answer.
-    Unknown,
+/// A place of the table of flows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// Where the frames go; `None` of a free place.
+    pub(crate) action: Option<FlowAction>,
+    /// How often the place was given away, so that an old handle is told from a new one.
+    pub(crate) serial: u16,
+    /// Bytes of the sample.
+    pub(crate) sample_bytes: u8,
+    /// The firmware did not say whether the flow is there.
+    pub(crate) uncertain: bool,
+}
+
+impl Place {
+    const FREE: Self = Self {
+        action: None,
+        serial: 0,
+        sample_bytes: 0,
+        uncertain: false,
+    };
 }
 
 /// Which places are in use, and by which profile.
 pub(crate) struct Flows {
     pub(crate) profile: Option<FlowProfile>,
-    pub(crate) places: [Place; FLOWS],
+    places: [Place; FLOWS],
 }
 
 impl Flows {
     pub(crate) const fn new() -> Self {
         Self {
             profile: None,
-            places: [Place::Free; FLOWS],
+            places: [Place::FREE; FLOWS],
         }
     }
 
-    pub(crate) fn free(&self) -> Option<u16> {
-        let place = self.places.iter().position(|place| *place == Place::Free);
-        place.map(|place| place as u16)
+    /// The first free place, and the serial number of its next flow.
+    pub(crate) fn free(&self) -> Option<(u16, u16)> {
+        let (number, place) = self
+            .places
+            .iter()
+            .enumerate()
+            .find(|(_, place)| place.action.is_none())?;
+        Some((number as u16, place.serial.wrapping_add(1)))
     }
 
     pub(crate) fn count(&self) -> usize {
-        let used = self.places.iter().filter(|place| **place != Place::Free);
+        let used = self.places.iter().filter(|place| place.action.is_some());
         used.count()
     }
 
-    pub(crate) fn count_to(&self, target: Place) -> u16 {
-        self.places.iter().filter(|place| **place == target).count() as u16
+    pub(crate) fn count_to(&self, action: FlowAction) -> u16 {
+        let places = self.places.iter();
+        places.filter(|place| place.action == Some(action)).count() as u16
     }
 
-    pub(crate) fn set(&mut self, place: u16, to: Place) {
-        if let Some(slot) = self.places.get_mut(usize::from(place)) {
-            *slot = to;
+    pub(crate) fn place(&self, number: u16) -> Option<Place> {
+        self.places.get(usize::from(number)).copied()
+    }
+
+    pub(crate) fn set(&mut self, number: u16, to: Place) {
+        if let Some(place) = self.places.get_mut(usize::from(number)) {
+            *place = to;
+        }
+    }
+
+    /// Gives a place back.
+    pub(crate) fn clear(&mut self, number: u16) {
+        if let Some(place) = self.places.get_mut(usize::from(number)) {
+            place.action = None;
         }
     }
 }

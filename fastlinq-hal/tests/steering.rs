@@ -264,3 +264,121 @@ fn a_handle_of_an_earlier_bring_up_is_told() {
     adapter.down().unwrap();
     assert_eq!(rig.host.violations(), []);
 }
+
+#[test]
+fn flows_whose_handles_are_gone_end_when_the_program_says_which_it_has() {
+    for chip in [Chip::K2, Chip::Bb] {
+        let mut rig = steering(chip);
+        let mac = rig.mac;
+        let flows: Vec<_> = (0..8)
+            .map(|port| Flow::new(mac, "fe80::1", "fe80::2", (4000 + port, 80)))
+            .collect();
+        let before: Vec<_> = flows.iter().map(|flow| queue_of(&mut rig, flow)).collect();
+        let id = rig.queues[1].port.id();
+        let mut handles = Vec::new();
+        for (index, flow) in flows.iter().enumerate() {
+            let to = [FlowAction::Queue(id), FlowAction::Drop][index % 2];
+            handles.push(rig.adapter.add_flow(connection(flow), to).unwrap());
+        }
+        let steered = |index: usize| [Some(1), None][index % 2];
+
+        // Three are lost; with those that are left, nothing else ends.
+        for index in [6, 3, 0] {
+            drop(handles.remove(index));
+        }
+        assert_eq!(rig.adapter.reclaim_flows(&handles).unwrap(), 3);
+        assert_eq!((rig.adapter.flows(), handles.len()), (5, 5));
+        for (index, flow) in flows.iter().enumerate() {
+            let expected = if [0, 3, 6].contains(&index) {
+                before[index]
+            } else {
+                steered(index)
+            };
+            assert_eq!(queue_of(&mut rig, flow), expected, "flow {index}");
+        }
+        assert_eq!(rig.adapter.reclaim_flows(&handles).unwrap(), 0);
+
+        // A handle that was kept and not shown is of no use, even when another flow has its number.
+        let hidden = handles.remove(0);
+        assert_eq!(rig.adapter.reclaim_flows(&handles).unwrap(), 1);
+        let places: Vec<_> = (0..4)
+            .map(|index| {
+                let port = 5000 + index;
+                let flow = Flow::new(mac, "fe80::1", "fe80::2", (port, 80));
+                rig.adapter
+                    .add_flow(connection(&flow), FlowAction::Drop)
+                    .unwrap()
+            })
+            .collect();
+        assert!(places.iter().any(|new| new.number() == hidden.number()));
+        let shown = handles.iter().chain(&places).chain([&hidden]);
+        assert!(matches!(
+            rig.adapter.reclaim_flows(shown),
+            Err(Cause::Misuse(Misuse::NoSuchFlow(_)))
+        ));
+        let (_, cause) = rig.adapter.remove_flow(hidden).unwrap_err();
+        assert!(matches!(cause, Cause::Misuse(Misuse::NoSuchFlow(_))));
+        assert_eq!(rig.adapter.flows(), 8);
+
+        // All of them, so that the queue pair can be closed; another profile is possible then.
+        drop((handles, places));
+        let queue = rig.queues.remove(1);
+        let failed = rig.adapter.close_queue_pair(queue.port).unwrap_err();
+        assert!(matches!(
+            failed.cause,
+            Cause::Misuse(Misuse::QueuePairSteered { .. })
+        ));
+        assert_eq!(rig.adapter.reclaim_flows([]).unwrap(), 8);
+        rig.adapter.close_queue_pair(failed.port).unwrap();
+        drop(queue.memory);
+        let all = FlowMatch::SourceAddress(flows[0].source);
+        let handle = rig.adapter.add_flow(all, FlowAction::Drop).unwrap();
+        assert_eq!(queue_of(&mut rig, &flows[0]), None);
+        rig.adapter.remove_flow(handle).unwrap();
+        assert!(queue_of(&mut rig, &flows[0]).is_some());
+        rig.finish();
+    }
+    let mut plain = Rig::new(Setup::default());
+    assert!(matches!(
+        plain.adapter.reclaim_flows([]),
+        Err(Cause::Misuse(Misuse::NoSteering))
+    ));
+    plain.finish();
+}
+
+#[test]
+fn a_flow_that_was_added_without_an_answer_ends_whether_it_is_there_or_not() {
+    let mut rig = steering(Chip::K2);
+    let id = rig.queues[2].port.id();
+    let flow = |port| Flow::new(rig.mac, "10.0.0.1", "10.0.0.2", (port, 80));
+    let (first, second) = (flow(1), flow(2));
+    let kept = rig
+        .adapter
+        .add_flow(connection(&first), FlowAction::Queue(id))
+        .unwrap();
+    rig.host.faults().vanish();
+    let failed = rig
+        .adapter
+        .add_flow(connection(&second), FlowAction::Queue(id))
+        .unwrap_err();
+    assert!(
+        matches!(failed, Cause::Ramrod(RamrodError::DeviceGone { .. })),
+        "{failed}"
+    );
+    // Nor can anything be removed meanwhile.
+    let (kept, cause) = rig.adapter.remove_flow(kept).unwrap_err();
+    assert!(matches!(cause, Cause::Ramrod(_)), "{cause}");
+    rig.host.faults().clear();
+    // Both count as steered, until it is known better.
+    assert_eq!(rig.adapter.flows(), 2);
+    rig.adapter.reclaim_flows([&kept]).unwrap();
+    assert_eq!(rig.adapter.flows(), 1);
+    assert_eq!(queue_of(&mut rig, &first), Some(2));
+    assert_eq!(rig.adapter.reclaim_flows([]).unwrap(), 1);
+    let handle = rig
+        .adapter
+        .add_flow(connection(&second), FlowAction::Drop)
+        .unwrap();
+    rig.adapter.remove_flow(handle).unwrap();
+    rig.finish();
+}

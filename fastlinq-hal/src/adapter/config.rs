@@ -76,7 +76,7 @@ pub struct AdapterConfig {
     /// Ask the management firmware for a function-level reset while connecting, so that nothing of an earlier driver is
     /// left.
     pub function_reset: bool,
-    /// Have memory for steering flows to queue pairs: 80 KiB more of DMA memory. Without it
+    /// Have memory for steering flows to queue pairs: 100 KiB more of DMA memory. Without it
     /// [`add_flow`](super::Adapter::add_flow) refuses.
     pub flow_steering: bool,
 }

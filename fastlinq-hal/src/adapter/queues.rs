@@ -17,7 +17,7 @@ use crate::core_state::Core;
 use crate::host::Host;
 use crate::log::debug;
 use crate::queue::{Coalescing, QueuePairId, QueuePairRequest, QueuePort, QueuePortParts};
-use crate::steering::Place;
+use crate::steering::FlowAction;
 use crate::vport::{Aggregation, VportId};
 
 /// A queue pair that could not be opened.
@@ -206,10 +206,9 @@ impl<I: Inventory, H: Host> Adapter<Up<I>, H> {
                 port,
             });
         }
-        let steered = running
-            .flows
-            .as_ref()
-            .map_or(0, |flows| flows.count_to(Place::Queue(queue)));
+        let steered = running.flows.as_ref().map_or(0, |flows| {
+            flows.count_to(FlowAction::Queue(QueuePairId(queue)))
+        });
         if steered > 0 {
             let misuse = Misuse::QueuePairSteered {
                 queue: port.id(),

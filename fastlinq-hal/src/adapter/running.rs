@@ -15,7 +15,7 @@ use crate::slowpath::{
     self, Attentions, FlowFilter, RAMROD_DATA_BYTES, Ramrod, RamrodError, SlowPath, TunnelUpdate,
     WaitContext,
 };
-use crate::steering::{FlowMatch, Flows, SAMPLE_BYTES};
+use crate::steering::{Flows, SAMPLE_BYTES, SAMPLE_STRIDE};
 use crate::vport::{RssState, VportState};
 
 mod queues;
@@ -88,6 +88,8 @@ pub(crate) struct Running<H: Host> {
     pub(crate) filter_epochs: u32,
     /// Flows that are steered, if there is memory for them.
     pub(crate) flows: Option<Flows>,
+    /// Their sample headers, one for each place.
+    pub(crate) flow_samples: Option<DmaBuffer<H::Region>>,
     /// Tunnels that the parser is open for.
     pub(crate) tunnels: TunnelConfig,
     /// Counter of the default status block that was acknowledged last.
@@ -137,31 +139,39 @@ impl<H: Host> Running<H> {
         self.ramrod(context, ramrod, cid, data)
     }
 
-    /// RX_UPDATE_GFT_FILTER, with the sample header behind the ramrod's data.
+    /// Puts the sample header of a flow where the firmware finds it.
+    pub(crate) fn write_sample(
+        &mut self,
+        number: u16,
+        sample: &[u8; SAMPLE_BYTES],
+    ) -> Result<(), RamrodError> {
+        let ramrod = Ramrod::FlowUpdate;
+        let samples = self.flow_samples.as_mut();
+        let samples = samples.ok_or(RamrodError::Memory { ramrod })?;
+        samples
+            .copy_from(usize::from(number) * SAMPLE_STRIDE, sample)
+            .map_err(|_| RamrodError::Memory { ramrod })
+    }
+
+    /// RX_UPDATE_GFT_FILTER for the flow of that number, whose sample is written.
     pub(crate) fn update_flow(
         &mut self,
         context: &mut impl WaitContext,
         filter: FlowFilter,
-        matching: &FlowMatch,
+        number: u16,
+        sample_bytes: u8,
     ) -> Result<(), RamrodError> {
-        const SAMPLE: usize = 64;
-        const BYTES: usize = SAMPLE + SAMPLE_BYTES;
         let ramrod = Ramrod::FlowUpdate;
-        let mut sample = [0; SAMPLE_BYTES];
+        let samples = self.flow_samples.as_ref();
+        let samples = samples.ok_or(RamrodError::Memory { ramrod })?;
+        let offset = usize::from(number) * SAMPLE_STRIDE;
         let filter = FlowFilter {
-            sample: self.slow_path.next_data().offset(SAMPLE as u64),
-            sample_bytes: matching.sample(&mut sample) as u16,
+            sample: samples.bus_address().offset(offset as u64),
+            sample_bytes: sample_bytes.into(),
+            flow: Some(number),
             ..filter
         };
-        let mut bytes = [0; BYTES];
-        let (data, behind) = bytes.split_at_mut(SAMPLE);
-        self.numbers
-            .layout
-            .encode(&slowpath::flow_filter(&filter), data)
-            .ok_or(RamrodError::Memory { ramrod })?;
-        behind.copy_from_slice(&sample);
-        let cid = self.slow_path.cid();
-        self.slow_path.execute(context, ramrod, cid, &bytes)
+        self.on_own_queue(context, ramrod, &slowpath::flow_filter(&filter))
     }
 
     /// PF_UPDATE.
@@ -240,6 +250,9 @@ impl<H: Host> Running<H> {
         }
         report.release(self.attentions.into_memory(), quiet);
         self.consolidation.release(&mut report, quiet);
+        if let Some(buffer) = self.flow_samples {
+            report.release(buffer, quiet);
+        }
         for buffer in self.memory.into_buffers() {
             report.release(buffer, quiet);
         }

@@ -33,7 +33,7 @@ use crate::slowpath::{
     self, Attentions, EQ_RING_BYTES, EVENT_PROTOCOL_INDEX, EventQueue, OuterTag, SlowPath,
     SlowPathParts, SlowPathQueue,
 };
-use crate::steering::Flows;
+use crate::steering::{Flows, SAMPLES_BYTES};
 
 /// Alignment of status blocks in bytes: they share no cache line.
 const STATUS_BLOCK_ALIGN: usize = 128;
@@ -205,6 +205,11 @@ impl<H: Host> Inner<H> {
     ) -> Result<Running<H>, Cause> {
         let host = &mut self.core.host;
         let memory = SlowPathMemory::<H>::allocate(host)?;
+        let flow_samples = if plan.flow_steering {
+            Some(buffer(host, SAMPLES_BYTES, STATUS_BLOCK_ALIGN)?)
+        } else {
+            None
+        };
         let mut queues = Vec::new();
         for igu_status_block in plan
             .status_blocks
@@ -283,6 +288,7 @@ impl<H: Host> Inner<H> {
             rss: None,
             filter_epochs: 0,
             flows: plan.flow_steering.then(Flows::new),
+            flow_samples,
             tunnels: TunnelConfig::default(),
             acknowledged: 0,
         })

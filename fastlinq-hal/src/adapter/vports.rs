@@ -14,7 +14,7 @@ use crate::log::debug;
 use crate::mfw::notify;
 use crate::queue::QueuePairId;
 use crate::slowpath::{self, AggregationUpdate, VportUpdate};
-use crate::steering::Place;
+use crate::steering::FlowAction;
 use crate::vport::{Aggregation, VportConfig, VportId};
 
 impl<I: Inventory, H: Host> Adapter<Up<I>, H> {
@@ -74,7 +74,7 @@ impl<I: Inventory, H: Host> Adapter<Up<I>, H> {
             return Err(Misuse::VportInUse(vport).into());
         }
         let flows = running.flows.as_ref();
-        if flows.is_some_and(|flows| flows.count_to(Place::Vport(vport.0)) > 0) {
+        if flows.is_some_and(|flows| flows.count_to(FlowAction::Vport(vport)) > 0) {
             return Err(Misuse::VportSteered(vport).into());
         }
         if running.vport(vport.0).is_some_and(|state| state.active) {

@@ -178,11 +178,6 @@ impl<H: Host> SlowPath<H> {
         self.parts.queue.outstanding()
     }
 
-    /// Where the data of the next ramrod will be.
-    pub(crate) fn next_data(&self) -> BusAddress {
-        self.parts.queue.next_data()
-    }
-
     pub(crate) fn event_page_table(&self) -> &DmaBuffer<H::Region> {
         self.parts.events.page_table()
     }

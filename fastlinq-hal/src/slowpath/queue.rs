@@ -139,13 +139,6 @@ impl<R: DmaRegion> SlowPathQueue<R> {
         self.producer
     }
 
-    /// Where the data of the next ramrod will be.
-    pub(crate) fn next_data(&self) -> BusAddress {
-        let index = usize::from(self.producer % RAMRODS_IN_FLIGHT);
-        let offset = index * RAMROD_DATA_BYTES;
-        self.data.bus_address().offset(offset as u64)
-    }
-
     /// Writes one element and its data; the caller rings the doorbell with [`Self::producer`] afterwards.
     ///
     /// `opaque_fid` is the function the ramrod acts for and `cid` the connection on which it executes. A ramrod without
