@@ -99,17 +99,12 @@ case_tap_ping() {
   ping -6 -c 5 -i 0.1 -W 5 -s 1400 fd00::2 | grep -q ' 0% packet loss' || fail 'pings over IPv6 are lost'
 }
 
-# udp_arrives PEER [--reverse]: a stream of datagrams of which at most one in twenty is lost, in one of three tries: a machine that
-# is busy elsewhere for a moment loses more.
+# udp_arrives PEER [--reverse]: a stream of datagrams of which at most one in twenty is lost.
 udp_arrives() {
-  for try in 1 2 3; do
-    timeout 60 iperf3 --client "$1" --udp --length 1200 --bitrate 5M --time 2 --format m $2 >/tmp/iperf || { cat /tmp/iperf; fail "iperf3 --udp $2"; }
-    lost=$(sed -nE 's/.*\(([0-9.e+-]+)%\) +receiver.*/\1/p' /tmp/iperf)
-    echo "@measure iperf3-udp-lost-percent $1 ${2:---forward} $lost"
-    if echo "$lost" | awk '$1 <= 5 {good = 1} END {exit !good}'; then return; fi
-  done
-  cat /tmp/iperf
-  fail "$lost % of the datagrams are lost"
+  timeout 60 iperf3 --client "$1" --udp --length 1200 --bitrate 5M --time 2 --format m $2 >/tmp/iperf || { cat /tmp/iperf; fail "iperf3 --udp $2"; }
+  lost=$(sed -nE 's/.*\(([0-9.e+-]+)%\) +receiver.*/\1/p' /tmp/iperf)
+  echo "@measure iperf3-udp-lost-percent $1 ${2:---forward} $lost"
+  echo "$lost" | awk '$1 <= 5 {good = 1} END {exit !good}' || { cat /tmp/iperf; fail "$lost % of the datagrams are lost"; }
 }
 
 case_tap_iperf() {
