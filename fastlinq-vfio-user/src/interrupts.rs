@@ -10,8 +10,9 @@ use crate::memory::locked;
 use crate::message::SetIrqs;
 
 /// How long a signal is kept for a line whose eventfd was taken away. A hypervisor takes all of a device's eventfds and
-/// gives them anew when its guest begins to use one more; what falls between would be lost.
-const KEEP: Duration = Duration::from_millis(50);
+/// gives them anew when its guest begins to use one more; what falls between would be lost. On a busy machine that takes
+/// long, and one signal too many does no harm.
+const KEEP: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Default)]
 struct Lines {

@@ -228,7 +228,7 @@ fn a_signal_between_two_eventfds_of_a_vector_is_kept_for_a_moment() {
     assert_eq!(rustix::io::read(&reader, &mut count), Ok(8), "kept");
     take_all(&mut peer);
     assert_eq!(peer.write(0, OFFSET_SIGNAL, &[0]), Err(22));
-    std::thread::sleep(Duration::from_millis(60));
+    std::thread::sleep(Duration::from_millis(1100));
     give(&mut peer);
     assert!(
         rustix::io::read(&reader, &mut count).is_err(),

@@ -1,6 +1,6 @@
 //! The software adapter as all its functions and the control socket share it.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -16,8 +16,14 @@ const INTERVAL: Duration = Duration::from_millis(1);
 
 /// How long an interrupt that an access causes is under way. On a card it comes long after the processor has gone on from
 /// the access that caused it; here the access itself takes this long, and a driver that enables an interrupt just before
-/// it is ready for it, as Linux does after its self-test, would lose it.
+/// it is ready for it would lose it.
 const TRAVEL: Duration = Duration::from_micros(150);
+
+/// The same for a message that no other has preceded for [`SILENCE`], and that a register access causes: a driver is just
+/// beginning to listen, as Linux is after its self-test, and the processor that does so may be taken from it for some
+/// milliseconds on a busy machine. Nobody waits for such a message: traffic comes by doorbells.
+const LONG_TRAVEL: Duration = Duration::from_millis(20);
+const SILENCE: Duration = Duration::from_millis(100);
 
 /// Memory and interrupts of whoever uses a function.
 #[derive(Clone)]
@@ -70,12 +76,38 @@ impl HostMemory for Peers {
     }
 }
 
+/// During what an interrupt is raised.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum During {
+    /// Something of the adapter's own: a frame from outside, a timer.
+    #[default]
+    Nothing,
+    Doorbell,
+    RegisterAccess,
+}
+
 /// Interrupts on their way.
 #[derive(Default)]
 struct Travelling {
-    /// True during an access.
-    hold: bool,
-    waiting: VecDeque<(Instant, u8, u16)>,
+    during: During,
+    waiting: Vec<(Instant, u8, u16)>,
+    /// When a message was last raised.
+    raised: HashMap<(u8, u16), Instant>,
+}
+
+impl Travelling {
+    /// How long a message is under way.
+    fn duration(&mut self, now: Instant, message: (u8, u16)) -> Duration {
+        let last = self.raised.insert(message, now);
+        match self.during {
+            During::Nothing => Duration::ZERO,
+            During::Doorbell => TRAVEL,
+            During::RegisterAccess => match last {
+                Some(last) if now - last < SILENCE => TRAVEL,
+                _ => LONG_TRAVEL,
+            },
+        }
+    }
 }
 
 /// Delivers interrupts; those that an access causes arrive some time after the access is over.
@@ -92,8 +124,8 @@ impl Lines {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn hold(&self, hold: bool) {
-        self.travelling().hold = hold;
+    fn during(&self, what: During) {
+        self.travelling().during = what;
     }
 
     fn signal(&self, function: u8, vector: u16) {
@@ -106,25 +138,27 @@ impl Lines {
     fn arrive(&self) -> Option<Duration> {
         let mut travelling = self.travelling();
         let now = Instant::now();
-        while let Some(&(due, function, vector)) = travelling.waiting.front() {
-            if due > now {
-                return Some(due - now);
+        travelling.waiting.retain(|&(due, function, vector)| {
+            if due <= now {
+                self.signal(function, vector);
             }
-            self.signal(function, vector);
-            travelling.waiting.pop_front();
-        }
-        None
+            due > now
+        });
+        let next = travelling.waiting.iter().map(|&(due, ..)| due).min()?;
+        Some(next - now)
     }
 }
 
 impl Interrupts for Lines {
     fn raise(&mut self, function: u8, vector: u16) {
         let mut travelling = self.travelling();
-        if travelling.hold {
-            let due = Instant::now() + TRAVEL;
-            travelling.waiting.push_back((due, function, vector));
-        } else {
+        let now = Instant::now();
+        let duration = travelling.duration(now, (function, vector));
+        if duration.is_zero() {
             self.signal(function, vector);
+        } else {
+            let message = (now + duration, function, vector);
+            travelling.waiting.push(message);
         }
     }
 }
@@ -237,11 +271,11 @@ impl Running {
 
     fn hear(&mut self) {
         while let Some(bell) = self.rung.pop_front() {
-            self.lines.hold(true);
+            self.lines.during(During::Doorbell);
             let data = &bell.data[..bell.length];
             self.card
                 .write(bell.function, Bar::Doorbells, bell.offset, data);
-            self.lines.hold(false);
+            self.lines.during(During::Nothing);
         }
     }
 
@@ -251,9 +285,9 @@ impl Running {
         self.used |= 1 << (function & 15);
         self.hear();
         self.pass_time();
-        self.lines.hold(true);
+        self.lines.during(During::RegisterAccess);
         let result = access(&mut self.card);
-        self.lines.hold(false);
+        self.lines.during(During::Nothing);
         self.timing.add(begun.elapsed());
         result
     }
@@ -358,20 +392,50 @@ impl Adapter {
 mod tests {
     use super::*;
 
-    #[test]
-    fn interrupts_of_an_access_arrive_after_it_and_others_at_once() {
-        let mut lines = Lines {
+    fn lines() -> Lines {
+        Lines {
             peers: Vec::new(),
             travelling: Arc::default(),
-        };
+        }
+    }
+
+    #[test]
+    fn interrupts_of_an_access_arrive_after_it_and_others_at_once() {
+        let mut lines = lines();
         lines.raise(0, 1);
         assert_eq!(lines.arrive(), None);
-        lines.hold(true);
+        for during in [During::Doorbell, During::RegisterAccess] {
+            lines.during(during);
+            lines.raise(0, 1);
+            lines.during(During::Nothing);
+            assert!(lines.arrive().is_none_or(|left| left <= TRAVEL));
+            std::thread::sleep(TRAVEL);
+            assert_eq!(lines.arrive(), None);
+            assert!(lines.travelling().waiting.is_empty());
+        }
+    }
+
+    #[test]
+    fn the_first_interrupt_for_long_is_longer_under_way_and_holds_up_no_other() {
+        let mut travelling = Travelling {
+            during: During::RegisterAccess,
+            ..Travelling::default()
+        };
+        let begun = Instant::now();
+        let mut after = |wait| travelling.duration(begun + wait, (0, 3));
+        assert_eq!(after(Duration::ZERO), LONG_TRAVEL);
+        assert_eq!(after(SILENCE / 2), TRAVEL);
+        assert_eq!(after(SILENCE), TRAVEL);
+        assert_eq!(after(SILENCE * 2), LONG_TRAVEL);
+
+        let mut lines = lines();
         lines.raise(0, 2);
-        lines.hold(false);
-        assert!(lines.arrive().is_none_or(|left| left <= TRAVEL));
+        lines.during(During::RegisterAccess);
+        lines.raise(0, 1);
+        lines.raise(0, 2);
+        lines.during(During::Nothing);
         std::thread::sleep(TRAVEL);
-        assert_eq!(lines.arrive(), None);
-        assert!(lines.travelling().waiting.is_empty());
+        assert!(lines.arrive().is_some_and(|left| left > TRAVEL));
+        assert_eq!(lines.travelling().waiting.len(), 1);
     }
 }
