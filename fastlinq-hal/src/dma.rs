@@ -6,6 +6,8 @@
 use core::fmt;
 use core::mem::{ManuallyDrop, MaybeUninit};
 use core::ptr::{self, NonNull};
+#[cfg(not(target_arch = "aarch64"))]
+use core::sync::atomic::{Ordering, fence};
 
 use fastlinq_pac::BusAddress;
 use zerocopy::{FromBytes, Immutable, IntoBytes};
@@ -32,6 +34,51 @@ pub unsafe trait DmaRegion {
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
+}
+
+/// Keeps accesses of DMA memory behind the load of what announced them: of an index, a counter or a completion word that the
+/// device wrote, from what it had written before.
+///
+/// The device is an observer outside of the CPUs' shareability domain, so on aarch64 it takes `dmb oshld`; Rust's acquire
+/// fence is `dmb ishld` there and says nothing about it. x86 does not reorder loads: only the compiler is kept from it.
+/// Elsewhere it is the strongest fence that the language has.
+///
+/// This is a property of the CPU and not of a mapping, so hosts have nothing to do for it.
+///
+/// Known by: the Arm architecture's definition of its barriers. The aarch64 form is compiled and run under emulation,
+/// which does not reorder.
+#[inline(always)]
+pub fn read_barrier() {
+    #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+    fence(Ordering::Acquire);
+    #[cfg(target_arch = "aarch64")]
+    // SAFETY: a barrier touches no memory, stack or flags. Without `nomem` the compiler moves no access over it.
+    unsafe {
+        core::arch::asm!("dmb oshld", options(nostack, preserves_flags));
+    }
+    #[cfg(not(any(target_arch = "x86", target_arch = "x86_64", target_arch = "aarch64")))]
+    fence(Ordering::SeqCst);
+}
+
+/// Keeps stores to a BAR that is mapped uncached behind earlier stores to DMA memory; what
+/// [`Bar::write_barrier`](crate::host::Bar::write_barrier) does unless a host says otherwise.
+///
+/// On aarch64 `dmb oshst`, as Linux has it in front of every register write; on x86 only the compiler is kept from
+/// reordering. Elsewhere it is the strongest fence that the language has, which need not order memory before registers
+/// (RISC-V has `fence w, o`): such a host gives its own.
+///
+/// Known by: as [`read_barrier`].
+#[inline(always)]
+pub fn write_barrier() {
+    #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+    fence(Ordering::Release);
+    #[cfg(target_arch = "aarch64")]
+    // SAFETY: as in `read_barrier`.
+    unsafe {
+        core::arch::asm!("dmb oshst", options(nostack, preserves_flags));
+    }
+    #[cfg(not(any(target_arch = "x86", target_arch = "x86_64", target_arch = "aarch64")))]
+    fence(Ordering::SeqCst);
 }
 
 /// An access that leaves its buffer.

@@ -19,8 +19,8 @@
 //!
 //! **Order.** Accesses to one BAR reach the device in program order. Before a doorbell, and before anything else that
 //! makes the device read memory that the CPU has just written, the crates call [`Bar::write_barrier`] on the BAR of
-//! the doorbell. After the device's index was read the crates use an acquire fence; a platform whose DMA is not
-//! coherent with the CPU's caches cannot be a host.
+//! the doorbell. After the device's index was read the crates call [`dma::read_barrier`](crate::dma::read_barrier); a
+//! platform whose DMA is not coherent with the CPU's caches cannot be a host.
 //!
 //! **Loss.** When the device is gone, reads give all ones, as PCI does. A host that learns of it by an error gives all
 //! ones too, and drops writes.
@@ -145,7 +145,6 @@
 //! ```
 
 use core::fmt;
-use core::sync::atomic::{Ordering, fence};
 
 pub use crate::dma::DmaRegion;
 
@@ -180,10 +179,10 @@ pub trait Bar: Clone {
     /// Makes earlier stores to DMA memory visible to the device before later writes to this BAR, and
     /// pushes write-combining buffers out.
     ///
-    /// The default is enough where stores to an uncached BAR are not reordered with earlier stores
-    /// (x86 with an uncached mapping). Others need their barrier instruction here.
+    /// The default, [`dma::write_barrier`](crate::dma::write_barrier), is enough for an uncached mapping on x86 and
+    /// aarch64. Others, and write-combining mappings, need their barrier instruction here.
     fn write_barrier(&self) {
-        fence(Ordering::Release);
+        crate::dma::write_barrier();
     }
 }
 

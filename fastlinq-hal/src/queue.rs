@@ -1,14 +1,14 @@
 //! Queue pairs: one receive and one transmit queue with their own status block, as the data path sees them.
 
 use core::fmt;
-use core::sync::atomic::{AtomicU16, Ordering, fence};
+use core::sync::atomic::{AtomicU16, Ordering};
 
 use fastlinq_pac::BusAddress;
 use fastlinq_pac::bar::igu::{self, Acknowledge, Interrupt};
 use fastlinq_pac::doorbell::Doorbell;
 use fastlinq_pac::words::StatusBlockWords;
 
-use crate::dma::DmaBuffer;
+use crate::dma::{DmaBuffer, read_barrier};
 use crate::host::{Bar, Host};
 
 /// Protocol index of the receive completion queue in a queue's status block.
@@ -198,7 +198,7 @@ impl<H: Host> QueuePort<H> {
         let index = self.words().map_or(0, |words| {
             u32::from_le(words.prod_index.read()) & 0x00ff_ffff
         });
-        fence(Ordering::Acquire);
+        read_barrier();
         index
     }
 
@@ -275,7 +275,7 @@ impl<H: Host> QueuePort<H> {
             .words()
             .and_then(|words| words.pi.get(usize::from(index)))
             .map_or(0, |word| u16::from_le(word.read()));
-        fence(Ordering::Acquire);
+        read_barrier();
         value
     }
 

@@ -17,7 +17,7 @@ use zerocopy::little_endian::U32;
 
 use super::dmae_command::{DmaeError, DmaeOptions, End, build};
 use super::{FunctionIdentity, Patience, Windows, poll};
-use crate::dma::{DmaBuffer, DmaRegion};
+use crate::dma::{DmaBuffer, DmaRegion, read_barrier};
 use crate::host::{AllocationError, Bar, DmaAllocator};
 use crate::log::{debug, warning};
 
@@ -332,6 +332,7 @@ impl<R: DmaRegion> Dmae<R> {
             (completion.read::<U32>(0).map(U32::get) == Ok(DmaeCompletionWord::DONE)).then_some(())
         });
         if done.is_some() {
+            read_barrier();
             return Ok(());
         }
         self.poisoned = true;

@@ -15,7 +15,7 @@ use fastlinq_pac::words::AttentionBlockWords;
 use heapless::Vec;
 use tock_registers::interfaces::{Readable, Writeable};
 
-use crate::dma::DmaBuffer;
+use crate::dma::{DmaBuffer, read_barrier};
 use crate::host::DmaRegion;
 
 /// Bytes of the attention block.
@@ -318,8 +318,10 @@ impl<R: DmaRegion> Attentions<R> {
         let words = self.block.words::<AttentionBlockWords>(0)?;
         let mut index = u16::from_le(words.index.read());
         for _ in 0..16 {
+            read_barrier();
             let bits = u32::from_le(words.bits.read());
             let acknowledged = u32::from_le(words.ack.read());
+            read_barrier();
             let again = u16::from_le(words.index.read());
             if again == index {
                 return Some((bits, acknowledged, index));

@@ -1,7 +1,6 @@
 //! The slow path as a whole: post a ramrod, drain the events, wait for the one that completes it.
 
 use core::fmt;
-use core::sync::atomic::{Ordering, fence};
 
 use fastlinq_pac::BusAddress;
 use fastlinq_pac::bar::igu::{self, Acknowledge, Interrupt};
@@ -13,7 +12,7 @@ use super::{
     AsynchronousEvent, CompletionFault, Echo, EventQueue, FirmwareReturnCode, PostFault, Progress,
     Ramrod, SlowPathQueue,
 };
-use crate::dma::DmaBuffer;
+use crate::dma::{DmaBuffer, read_barrier};
 use crate::host::{Bar, Host};
 use crate::log::{debug, warning};
 
@@ -314,7 +313,7 @@ impl<H: Host> SlowPath<H> {
             return;
         };
         let producer = u16::from_le(producer.read());
-        fence(Ordering::Acquire);
+        read_barrier();
         let before = self.parts.events.consumer();
         loop {
             match self.parts.events.next(producer) {
@@ -372,7 +371,7 @@ impl<H: Host> SlowPath<H> {
             .map_or(0, |words| {
                 u32::from_le(words.prod_index.read()) & 0x00ff_ffff
             });
-        fence(Ordering::Acquire);
+        read_barrier();
         index
     }
 
