@@ -48,8 +48,8 @@ pub use fault::Fault;
 pub use frame::{RxFrame, Segments};
 pub use kind::{Network, PacketKind, Transport, TunnelKind};
 pub use offload::{
-    Checksums, Ipv6Extensions, MAX_SEGMENT_HEADER_BYTES, MAX_SEGMENT_PAYLOAD, Offload,
-    Segmentation, Tunnel,
+    Checksums, Ipv6Extensions, MAX_SEGMENT_HEADER_BYTES, MAX_SEGMENT_PAYLOAD,
+    MAX_TUNNEL_HEADER_BYTES, Offload, Segmentation, Tunnel,
 };
 pub use open::{AdapterQueue, OpenError};
 pub use packet::{

@@ -103,6 +103,10 @@ impl Segmentation {
     }
 }
 
+/// Most bytes of a tunnel's own headers with which the device can do work on what is inside: UDP, GENEVE and 32 bytes of
+/// options.
+pub const MAX_TUNNEL_HEADER_BYTES: u16 = 48;
+
 /// A tunnel that the frame is in already; the device finds it by the ports that it was told of.
 ///
 /// [`Checksums`] and [`Segmentation`] then mean the inner headers.
@@ -112,6 +116,10 @@ pub struct Tunnel {
     /// Byte of the frame at which the inner IP header starts. With segmentation at most 253 (IPv4) or 251 (IPv6); the
     /// smaller bound is checked.
     pub inner_ip_offset: u16,
+    /// Bytes of the tunnel's own headers: from the outer UDP or GRE header, this one included, to the inner Ethernet header,
+    /// or to the inner IP header where there is none. 16 for VXLAN, 16 and the options for GENEVE, 4 to 16 for GRE; at most
+    /// [`MAX_TUNNEL_HEADER_BYTES`].
+    pub header_bytes: u16,
     /// Fill in the checksum of the outer IPv4 header.
     pub outer_ip_checksum: bool,
     /// Fill in the outer checksum of UDP, or of GRE, in which it then must be present.
@@ -145,7 +153,12 @@ pub struct Tunnel {
 /// let _ = Offload::segmentation(Segmentation::new(54, 1460)?);
 ///
 /// // No part of a card can do this.
-/// let tunnel = Tunnel { inner_ip_offset: 64, outer_ip_checksum: true, outer_transport_checksum: false };
+/// let tunnel = Tunnel {
+///     inner_ip_offset: 64,
+///     header_bytes: 16,
+///     outer_ip_checksum: true,
+///     outer_transport_checksum: false,
+/// };
 /// let extensions = Ipv6Extensions::before_udp(62)?;
 /// let both = Offload::behind_extensions(extensions).in_tunnel(tunnel);
 /// assert_eq!(both, Err(TxRule::ExtensionsInTunnel));
@@ -271,11 +284,15 @@ impl Offload {
     /// # Errors
     ///
     /// [`TxRule::ExtensionsInTunnel`] together with IPv6 extension headers; [`TxRule::TunnelHeaders`] when segmentation is
-    /// asked for and the inner IP header is behind byte 251 or not inside the headers.
+    /// asked for and the inner IP header is behind byte 251 or not inside the headers; [`TxRule::TunnelHeaderBytes`] when
+    /// the tunnel's own headers have more than [`MAX_TUNNEL_HEADER_BYTES`].
     pub const fn in_tunnel(self, tunnel: Tunnel) -> Result<Self, TxRule> {
         use FirstBdFlags as Flag;
         if self.second != 0 {
             return Err(TxRule::ExtensionsInTunnel);
+        }
+        if tunnel.header_bytes > MAX_TUNNEL_HEADER_BYTES {
+            return Err(TxRule::TunnelHeaderBytes);
         }
         let behind =
             tunnel.inner_ip_offset > 251 || tunnel.inner_ip_offset + 40 > self.header_bytes;

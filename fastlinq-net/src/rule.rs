@@ -39,6 +39,8 @@ pub enum TxRule {
     ExtensionsInTunnel,
     /// In a tunnel, the inner IP header of frames to be segmented starts at byte 251 or before, inside the headers.
     TunnelHeaders,
+    /// A tunnel's own headers, UDP's or GRE's included, have at most 48 bytes, which leaves 32 for the options of GENEVE.
+    TunnelHeaderBytes,
     /// Headers of frames to be segmented have 54 to 510 bytes, in at most 4 pieces.
     SegmentHeaders,
     /// Segments carry 1 to 9,672 bytes, and fit into the MTU with their headers.
@@ -68,7 +70,8 @@ impl TxRule {
             Self::SegmentedBytes => Some(16),
             Self::ExtensionsInTunnel => Some(18),
             Self::TooLong => Some(21),
-            Self::ExtensionHeaders | Self::TunnelHeaders | Self::SegmentWindow => None,
+            Self::ExtensionHeaders | Self::SegmentWindow => None,
+            Self::TunnelHeaders | Self::TunnelHeaderBytes => None,
             Self::OutsideBuffer | Self::NotOwned => None,
         }
     }
@@ -90,6 +93,7 @@ impl fmt::Display for TxRule {
             Self::TunnelHeaders => {
                 "the inner IP header of a frame to be segmented is too far behind"
             }
+            Self::TunnelHeaderBytes => "a tunnel's own headers have more than 48 bytes",
             Self::SegmentHeaders => {
                 "headers of a frame to be segmented are not 54 to 510 bytes in 4 pieces"
             }

@@ -4,8 +4,8 @@ mod common;
 
 use common::{Memory, Soft, queue};
 use fastlinq_net::{
-    BufferNumber, Checksums, Ipv6Extensions, Offload, QueueConfig, QueuePair, Segment,
-    Segmentation, TransmitError, Tunnel, TxFrame, TxPacket, TxRule,
+    BufferNumber, Checksums, Ipv6Extensions, MAX_TUNNEL_HEADER_BYTES, Offload, QueueConfig,
+    QueuePair, Segment, Segmentation, TransmitError, Tunnel, TxFrame, TxPacket, TxRule,
 };
 use fastlinq_pac::hsi::{EthTx1stBd, EthTx2ndBd, EthTx3rdBd};
 use zerocopy::FromBytes;
@@ -72,6 +72,7 @@ fn one_descriptor_asks_for_checksums_tags_and_tunnels() {
     let (mut queue, soft) = open(&memory);
     let tunnel = |ip, transport| Tunnel {
         inner_ip_offset: 64,
+        header_bytes: 16,
         outer_ip_checksum: ip,
         outer_transport_checksum: transport,
     };
@@ -213,6 +214,7 @@ fn headers_of_segmented_frames_get_descriptors_of_their_own() {
     // A packet, a tunnel, a tag.
     let tunnel = Tunnel {
         inner_ip_offset: 64,
+        header_bytes: 16,
         outer_ip_checksum: true,
         outer_transport_checksum: true,
     };
@@ -276,6 +278,7 @@ fn segmented_frames_that_break_a_rule_never_reach_the_ring() {
     assert_eq!(Segmentation::new(54, 9673), Err(TxRule::SegmentPayload));
     let far = Tunnel {
         inner_ip_offset: 252,
+        header_bytes: 16,
         outer_ip_checksum: false,
         outer_transport_checksum: false,
     };
@@ -287,6 +290,24 @@ fn segmented_frames_that_break_a_rule_never_reach_the_ring() {
     };
     assert_eq!(offload.in_tunnel(outside), Err(TxRule::TunnelHeaders));
     assert!(Offload::NONE.in_tunnel(far).is_ok());
+    // UDP, GENEVE, 32 bytes of options, and not one more, whatever is to be done inside.
+    for work in [
+        Offload::NONE,
+        Offload::checksums(Checksums::Transport),
+        Offload::segmentation(Segmentation::new(320, 1000).unwrap()),
+    ] {
+        let geneve = |options| Tunnel {
+            inner_ip_offset: 14 + 20 + 16 + options + 14,
+            header_bytes: 16 + options,
+            ..far
+        };
+        assert!(work.in_tunnel(geneve(MAX_TUNNEL_HEADER_BYTES - 16)).is_ok());
+        for options in [33, 36, 252] {
+            let rule = work.in_tunnel(geneve(options));
+            assert_eq!(rule, Err(TxRule::TunnelHeaderBytes), "{options}");
+        }
+    }
+    assert_eq!(TxRule::TunnelHeaderBytes.firmware_error(), None);
     assert_eq!(soft.inner().doorbells, doorbells);
     // The tag in the frame makes room behind the MTU.
     queue.buffer_mut(plain[0].buffer).unwrap()[64 + 12..64 + 14].copy_from_slice(&[0x81, 0]);

@@ -296,6 +296,7 @@ fn frames_in_tunnels_get_their_checksums_and_are_cut_into_segments() {
                 let inner_ip = around.bytes() + ETHERNET;
                 let tunnel = Tunnel {
                     inner_ip_offset: inner_ip as u16,
+                    header_bytes: around.header_bytes(),
                     outer_ip_checksum: true,
                     outer_transport_checksum: around.outer_checksum,
                 };
@@ -372,6 +373,7 @@ fn wrong_checksums_inside_and_outside_of_tunnels_are_told_apart() {
             if around.outer_checksum {
                 let repair = Offload::NONE.in_tunnel(Tunnel {
                     inner_ip_offset: (around.bytes() + ETHERNET) as u16,
+                    header_bytes: around.header_bytes(),
                     outer_ip_checksum: false,
                     outer_transport_checksum: true,
                 });

@@ -119,6 +119,7 @@ fn in_tunnel(around: &Around) -> InTunnel {
     let ethernet = if around.carries_ethernet() { 14 } else { 0 };
     InTunnel {
         inner_ip_offset: (around.bytes() + ethernet) as u16,
+        header_bytes: around.header_bytes() as u16,
         outer_ip_checksum: true,
         outer_transport_checksum: around.checksum,
     }

@@ -215,12 +215,16 @@ pub const OUTER_IDENTIFICATION: u16 = 0xffff;
 impl Around {
     /// Bytes in front of the inner Ethernet or IP header.
     pub fn bytes(&self) -> usize {
-        14 + self.ip_bytes()
-            + match self.tunnel {
-                Tunnel::Vxlan => 16,
-                Tunnel::Geneve(dwords) => 16 + 4 * usize::from(dwords),
-                Tunnel::Gre { key, .. } => 4 + 4 * (usize::from(key) + usize::from(self.checksum)),
-            }
+        14 + self.ip_bytes() + self.header_bytes()
+    }
+
+    /// Bytes of the tunnel's own headers, UDP's included.
+    pub fn header_bytes(&self) -> usize {
+        match self.tunnel {
+            Tunnel::Vxlan => 16,
+            Tunnel::Geneve(dwords) => 16 + 4 * usize::from(dwords),
+            Tunnel::Gre { key, .. } => 4 + 4 * (usize::from(key) + usize::from(self.checksum)),
+        }
     }
 
     fn ip_bytes(&self) -> usize {

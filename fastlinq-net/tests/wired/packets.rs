@@ -199,6 +199,11 @@ impl Around {
         ETHERNET + self.outer.ip_bytes() + 8 + self.header().len()
     }
 
+    /// Bytes of the tunnel's own headers, UDP's included.
+    pub fn header_bytes(&self) -> u16 {
+        8 + self.header().len() as u16
+    }
+
     /// Offset of the outer UDP checksum.
     pub fn checksum_at(&self) -> usize {
         ETHERNET + self.outer.ip_bytes() + 6
