@@ -28,87 +28,36 @@
 //! **Memory.** A region is dropped when the device has confirmed that it no longer uses it. Otherwise it is never
 //! dropped, on purpose: the host must not return it by other means while the function may still master the bus.
 //!
+//! **Help.** Much of it is there already:
+//!
+//! | what | for | instead of |
+//! |---|---|---|
+//! | [`MmioBar`] | BARs that the CPU reaches by loads and stores | `Bar`, barriers of x86-64, arm64 and RISC-V included |
+//! | [`DmaPool`] | memory that is set aside for the device | an allocator of DMA memory |
+//! | [`spin_ns`] | machines on which nothing else runs meanwhile | a timer |
+//!
 //! A whole host, with a device that nobody plugged in:
 //!
 //! ```
-//! use core::ptr::NonNull;
+//! use std::{alloc, ptr::NonNull};
 //! use fastlinq_hal::access::AccessError;
 //! use fastlinq_hal::core_state::Core;
 //! use fastlinq_hal::host::{
-//!     AllocationError, Bar, Clock, DmaAllocator, DmaRegion, Host, PciIdentity,
+//!     AllocationError, Caching, Clock, DmaAllocator, DmaPool, Host, MmioBar, PciIdentity, PoolRegion, spin_ns,
 //! };
 //! use fastlinq_pac::BusAddress;
 //!
-//! /// A mapped BAR.
-//! #[derive(Clone)]
-//! struct Mapped {
-//!     base: *mut u8,
-//!     len: usize,
-//! }
-//!
-//! impl Bar for Mapped {
-//!     fn len(&self) -> usize {
-//!         self.len
-//!     }
-//!     fn read32(&self, offset: usize) -> u32 {
-//!         assert!(offset % 4 == 0 && offset + 4 <= self.len);
-//!         // SAFETY: inside the mapping, and aligned.
-//!         u32::from_le(unsafe { self.base.add(offset).cast::<u32>().read_volatile() })
-//!     }
-//!     fn write32(&self, offset: usize, value: u32) {
-//!         assert!(offset % 4 == 0 && offset + 4 <= self.len);
-//!         // SAFETY: inside the mapping, and aligned.
-//!         unsafe { self.base.add(offset).cast::<u32>().write_volatile(value.to_le()) }
-//!     }
-//!     fn write16(&self, offset: usize, value: u16) {
-//!         assert!(offset % 2 == 0 && offset + 2 <= self.len);
-//!         // SAFETY: inside the mapping, and aligned.
-//!         unsafe { self.base.add(offset).cast::<u16>().write_volatile(value.to_le()) }
-//!     }
-//! }
-//!
 //! /// A board without an IOMMU and with coherent memory: bus addresses are CPU addresses.
 //! struct Board {
-//!     registers: Mapped,
-//!     doorbells: Mapped,
-//! }
-//!
-//! struct Memory {
-//!     pointer: NonNull<u8>,
-//!     layout: std::alloc::Layout,
-//! }
-//!
-//! // SAFETY: the allocation is the region's alone until its drop, is aligned as asked for, and stays where it is.
-//! unsafe impl DmaRegion for Memory {
-//!     fn pointer(&self) -> NonNull<u8> {
-//!         self.pointer
-//!     }
-//!     fn bus_address(&self) -> BusAddress {
-//!         BusAddress(self.pointer.as_ptr() as u64)
-//!     }
-//!     fn len(&self) -> usize {
-//!         self.layout.size()
-//!     }
-//! }
-//!
-//! impl Drop for Memory {
-//!     fn drop(&mut self) {
-//!         // SAFETY: allocated with this layout.
-//!         unsafe { std::alloc::dealloc(self.pointer.as_ptr(), self.layout) }
-//!     }
+//!     registers: MmioBar,
+//!     doorbells: MmioBar,
+//!     pool: &'static DmaPool<1024>,
 //! }
 //!
 //! impl DmaAllocator for Board {
-//!     type Region = Memory;
-//!     fn allocate(&mut self, size: usize, align: usize) -> Result<Memory, AllocationError> {
-//!         let none = AllocationError { size, align };
-//!         let layout = std::alloc::Layout::from_size_align(size, align).map_err(|_| none)?;
-//!         if size == 0 {
-//!             return Err(none);
-//!         }
-//!         // SAFETY: the size is not 0.
-//!         let pointer = NonNull::new(unsafe { std::alloc::alloc_zeroed(layout) }).ok_or(none)?;
-//!         Ok(Memory { pointer, layout })
+//!     type Region = PoolRegion<1024>;
+//!     fn allocate(&mut self, size: usize, align: usize) -> Result<Self::Region, AllocationError> {
+//!         self.pool.allocate(size, align)
 //!     }
 //! }
 //!
@@ -120,17 +69,17 @@
 //!
 //! impl embedded_hal::delay::DelayNs for Board {
 //!     fn delay_ns(&mut self, ns: u32) {
-//!         std::thread::sleep(std::time::Duration::from_nanos(ns.into()));
+//!         spin_ns(self, ns);
 //!     }
 //! }
 //!
 //! impl Host for Board {
-//!     type Bar = Mapped;
-//!     fn registers(&self) -> Mapped {
-//!         self.registers.clone()
+//!     type Bar = MmioBar;
+//!     fn registers(&self) -> MmioBar {
+//!         self.registers
 //!     }
-//!     fn doorbells(&self) -> Mapped {
-//!         self.doorbells.clone()
+//!     fn doorbells(&self) -> MmioBar {
+//!         self.doorbells
 //!     }
 //!     fn identity(&self) -> PciIdentity {
 //!         PciIdentity { vendor: 0x1077, device: 0x8070, revision: 2, ..PciIdentity::default() }
@@ -138,9 +87,16 @@
 //! }
 //!
 //! // An empty slot reads as all ones.
-//! let mut slot = vec![u32::MAX; 0x8_0000 / 4];
-//! let bar = Mapped { base: slot.as_mut_ptr().cast(), len: 0x8_0000 };
-//! let mut core = Core::new(Board { registers: bar.clone(), doorbells: bar });
+//! let slot = vec![u32::MAX; 0x8_0000 / 4].leak();
+//! // SAFETY: the memory is leaked, and used by nothing else.
+//! let bar = unsafe { MmioBar::new(NonNull::from(slot).cast(), 0x8_0000, Caching::Uncached) };
+//! let layout = alloc::Layout::from_size_align(1024 * 4096, 1 << 20).unwrap();
+//! // SAFETY: the layout has a size.
+//! let memory = NonNull::new(unsafe { alloc::alloc(layout) }).unwrap();
+//! // SAFETY: the memory is given away for ever.
+//! let pool = unsafe { DmaPool::new(memory, BusAddress(memory.as_ptr() as u64)) };
+//! let pool = Box::leak(Box::new(pool));
+//! let mut core = Core::new(Board { registers: bar, doorbells: bar, pool });
 //! assert_eq!(core.identify(), Err(AccessError::DeviceGone));
 //! ```
 
@@ -149,6 +105,11 @@ use core::fmt;
 pub use crate::dma::DmaRegion;
 
 pub mod conformance;
+mod mmio;
+mod pool;
+
+pub use mmio::{Caching, MmioBar};
+pub use pool::{DmaPool, PoolRegion};
 
 /// A memory BAR of the adapter; clones are handles to the same BAR.
 ///
@@ -289,6 +250,16 @@ impl<A: DmaAllocator> DmaAllocator for &mut A {
 
     fn allocate(&mut self, size: usize, align: usize) -> Result<Self::Region, AllocationError> {
         (**self).allocate(size, align)
+    }
+}
+
+/// Waits for at least `ns` by looking at a clock: `DelayNs` of a host that has nothing else to do.
+pub fn spin_ns(clock: &impl Clock, ns: u32) {
+    let begun = clock.now_us();
+    // One more, because the microsecond that runs may be nearly over.
+    let wanted = u64::from(ns.div_ceil(1_000)) + 1;
+    while clock.now_us().saturating_sub(begun) < wanted {
+        core::hint::spin_loop();
     }
 }
 

@@ -12,3 +12,21 @@ pub use visitor::Visitor;
 
 #[doc = include_str!("../../../docs/host-guide.md")]
 pub mod host_guide {}
+
+#[cfg(test)]
+mod tests {
+    /// Lines of the guide's first program that a reader sees.
+    fn skeleton() -> impl Iterator<Item = &'static str> {
+        let guide = include_str!("../../../docs/host-guide.md").lines();
+        let block = guide.skip_while(|line| *line != "```rust").skip(1);
+        let block = block.take_while(|line| *line != "```");
+        block.filter(|line| *line != "#" && !line.starts_with("# "))
+    }
+
+    #[test]
+    fn the_skeleton_of_a_host_has_a_hundred_lines() {
+        let lines = skeleton().count();
+        assert!((40..=100).contains(&lines), "{lines} lines");
+        assert!(skeleton().any(|line| line.contains("Host for Board")));
+    }
+}
