@@ -145,8 +145,9 @@ fn header(fields: &mut Fields, identity: &FunctionIdentity) {
     fields.bytes[0x0e] = u8::from(identity.multi_function) << 7;
     for (index, size) in [0, 2, 4].into_iter().zip(identity.bar_sizes) {
         let at = Bar(index).offset();
-        // Memory, 64 bits wide, not prefetchable (registers have side effects).
-        fields.set_dword(at, 0b0100);
+        // Memory, 64 bits wide. Doorbells are prefetchable, because drivers map them write-combining; registers are not, because
+        // they have side effects. How cards have it no public text says.
+        fields.set_dword(at, if index == 2 { 0b1100 } else { 0b0100 });
         let mask = !(size.next_power_of_two().max(16) - 1);
         fields.allow(at, mask as u32, 4);
         fields.allow(at + 4, (mask >> 32) as u32, 4);
