@@ -109,6 +109,15 @@ impl AnyHost {
         }
     }
 
+    /// Whether an error on the bus was reported for the adapter (AER); it should be reset.
+    #[must_use]
+    pub fn bus_error(&self) -> bool {
+        match self {
+            Self::Vfio(host) => host.bus_error(),
+            _ => false,
+        }
+    }
+
     /// Interrupts with a descriptor to wait on; none for the software adapter in this process.
     #[must_use]
     pub fn vectors(&self) -> &[Vector] {

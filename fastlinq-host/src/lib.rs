@@ -5,4 +5,5 @@ mod any;
 mod name;
 
 pub use any::{AnyBar, AnyHost, AnyRegion};
+pub use fastlinq_linux::PageSize;
 pub use name::{AdapterName, BadAdapterName, OpenError, OpenOptions};

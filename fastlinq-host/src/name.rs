@@ -4,10 +4,10 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use fastlinq_linux::PciAddress;
 use fastlinq_linux::readonly::{ReadOnlyError, ReadOnlyHost};
 use fastlinq_linux::vfio::{VfioError, VfioHost};
 use fastlinq_linux::vfio_user::{VfioUserError, VfioUserHost};
+use fastlinq_linux::{PageSize, PciAddress};
 use fastlinq_model_host::ModelHost;
 
 use crate::AnyHost;
@@ -121,6 +121,7 @@ impl std::error::Error for OpenError {}
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OpenOptions {
     vectors: u16,
+    largest_pages: PageSize,
 }
 
 impl OpenOptions {
@@ -128,6 +129,14 @@ impl OpenOptions {
     #[must_use]
     pub fn vectors(mut self, vectors: u16) -> Self {
         self.vectors = vectors;
+        self
+    }
+
+    /// Largest pages that DMA memory is made of, through VFIO; 2 MiB when not given. Where there are none left, smaller ones
+    /// are taken, with a warning in the log.
+    #[must_use]
+    pub fn largest_pages(mut self, size: PageSize) -> Self {
+        self.largest_pages = size;
         self
     }
 
@@ -144,6 +153,7 @@ impl OpenOptions {
             }
             AdapterName::Vfio(address) => VfioHost::options(*address)
                 .vectors(self.vectors)
+                .largest_pages(self.largest_pages)
                 .open()
                 .map(AnyHost::Vfio)
                 .map_err(OpenError::Vfio),

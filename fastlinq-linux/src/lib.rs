@@ -7,6 +7,8 @@ pub use address::{BadPciAddress, PciAddress};
 #[cfg(target_os = "linux")]
 mod config_space;
 #[cfg(target_os = "linux")]
+mod glue;
+#[cfg(target_os = "linux")]
 mod interrupts;
 #[cfg(target_os = "linux")]
 mod memory;
@@ -24,11 +26,13 @@ pub mod vfio;
 pub mod vfio_user;
 
 #[cfg(target_os = "linux")]
+pub use fastlinq_hal::host::Caching;
+#[cfg(target_os = "linux")]
 pub use interrupts::{Vector, VectorSet};
 #[cfg(target_os = "linux")]
 pub use memory::{MemoryReport, PageSize, Region};
 #[cfg(target_os = "linux")]
-pub use mmio::{Caching, MappedBar};
+pub use mmio::MappedBar;
 
 #[cfg(not(target_os = "linux"))]
 compile_error!(

@@ -1,23 +1,13 @@
-//! A mapped BAR: volatile accesses of exactly the width asked for.
+//! A BAR of a file, mapped into this process.
 #![allow(unsafe_code)]
 
 use std::os::fd::AsFd;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
-use std::sync::atomic::{Ordering, fence};
 
-use fastlinq_hal::host::Bar;
+use fastlinq_hal::host::{Bar, Caching, MmioBar};
 use rustix::io::Errno;
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
-
-/// How the CPU treats accesses to a mapped BAR.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Caching {
-    /// Each access goes out as it is made.
-    Uncached,
-    /// Stores may wait in a buffer of the CPU; a barrier after each pushes it out.
-    WriteCombining,
-}
 
 /// # Invariants
 ///
@@ -28,9 +18,9 @@ struct Mapping {
     len: usize,
 }
 
-// SAFETY: the mapping belongs to the process; every access is one volatile load or store of a register.
+// SAFETY: the mapping belongs to the process; this type only unmaps it.
 unsafe impl Send for Mapping {}
-// SAFETY: as above; the device orders accesses from several threads.
+// SAFETY: as above.
 unsafe impl Sync for Mapping {}
 
 impl Drop for Mapping {
@@ -47,9 +37,10 @@ impl Drop for Mapping {
 /// An access outside of the BAR, or not aligned to its width, does not reach the device: reads give all ones.
 #[derive(Clone, Debug)]
 pub struct MappedBar {
-    mapping: Arc<Mapping>,
-    caching: Caching,
+    /// Used as long as `mapping` is held, and no longer.
+    bar: MmioBar,
     writable: bool,
+    _mapping: Arc<Mapping>,
 }
 
 impl MappedBar {
@@ -67,167 +58,49 @@ impl MappedBar {
         let pointer =
             unsafe { mmap(ptr::null_mut(), len, access, MapFlags::SHARED, file, offset) }?;
         let pointer = NonNull::new(pointer.cast()).ok_or(Errno::NOMEM)?;
+        let mapping = Arc::new(Mapping { pointer, len });
         Ok(Self {
-            mapping: Arc::new(Mapping { pointer, len }),
-            caching,
+            // SAFETY: mapped as a whole, from a page on, for as long as the mapping is held.
+            bar: unsafe { MmioBar::new(pointer, len, caching) },
             writable,
+            _mapping: mapping,
         })
     }
 
     /// How the CPU treats accesses.
     #[must_use]
     pub fn caching(&self) -> Caching {
-        self.caching
-    }
-
-    fn at<T>(&self, offset: usize) -> Option<*mut T> {
-        let size = size_of::<T>();
-        let inside = offset
-            .checked_add(size)
-            .is_some_and(|end| end <= self.mapping.len);
-        let fits = inside && offset % size == 0;
-        // SAFETY: inside the mapping.
-        fits.then(|| unsafe { self.mapping.pointer.as_ptr().add(offset).cast() })
-    }
-
-    fn for_write<T>(&self, offset: usize) -> Option<*mut T> {
-        self.at(offset).filter(|_| self.writable)
-    }
-
-    fn stored(&self) {
-        if self.caching == Caching::WriteCombining {
-            push_out();
-        }
+        self.bar.caching()
     }
 }
 
 impl Bar for MappedBar {
     fn len(&self) -> usize {
-        self.mapping.len
+        self.bar.len()
     }
 
     #[inline]
     fn read32(&self, offset: usize) -> u32 {
-        match self.at(offset) {
-            // SAFETY: inside the mapping and aligned to 4, which the mapping begins at.
-            Some(register) => u32::from_le(unsafe { load32(register) }),
-            None => u32::MAX,
-        }
+        self.bar.read32(offset)
     }
 
     #[inline]
     fn write32(&self, offset: usize, value: u32) {
-        if let Some(register) = self.for_write(offset) {
-            // SAFETY: inside the mapping, which is writable, and aligned.
-            unsafe { store32(register, value.to_le()) };
-            self.stored();
+        if self.writable {
+            self.bar.write32(offset, value);
         }
     }
 
     #[inline]
     fn write16(&self, offset: usize, value: u16) {
-        if let Some(register) = self.for_write(offset) {
-            // SAFETY: inside the mapping, which is writable, and aligned.
-            unsafe { store16(register, value.to_le()) };
-            self.stored();
+        if self.writable {
+            self.bar.write16(offset, value);
         }
     }
 
     #[inline]
     fn write_barrier(&self) {
-        barrier(self.caching);
-    }
-}
-
-/// Before a store that makes the device read memory.
-#[inline]
-fn barrier(caching: Caching) {
-    // On x86 a store to uncached memory does not pass earlier stores; one to write-combining memory may.
-    if cfg!(target_arch = "x86_64") && caching == Caching::Uncached {
-        fence(Ordering::Release);
-    } else {
-        push_out();
-    }
-}
-
-/// Orders all earlier stores before all later ones, for the device too, and empties the write-combining buffers.
-#[cfg(target_arch = "x86_64")]
-#[inline]
-fn push_out() {
-    // SAFETY: every x86-64 CPU has the instruction; it touches no memory.
-    unsafe { core::arch::x86_64::_mm_sfence() };
-}
-
-#[cfg(target_arch = "aarch64")]
-#[inline]
-fn push_out() {
-    // SAFETY: a barrier touches no memory. The full system is its domain: the device is outside of the shareable ones.
-    unsafe { core::arch::asm!("dsb st", options(nostack, preserves_flags)) };
-}
-
-#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-#[inline]
-fn push_out() {
-    fence(Ordering::SeqCst);
-}
-
-// On aarch64 a volatile access may be compiled into one with write-back addressing, which a hypervisor cannot emulate.
-
-/// # Safety
-///
-/// `register` is mapped and aligned.
-#[inline]
-unsafe fn load32(register: *mut u32) -> u32 {
-    #[cfg(target_arch = "aarch64")]
-    {
-        let value: u32;
-        // SAFETY: one load from a mapped and aligned place, by the caller's word.
-        unsafe {
-            core::arch::asm!("ldr {v:w}, [{p}]", v = out(reg) value, p = in(reg) register,
-                options(nostack, preserves_flags));
-        }
-        value
-    }
-    #[cfg(not(target_arch = "aarch64"))]
-    // SAFETY: mapped and aligned, by the caller's word.
-    unsafe {
-        register.read_volatile()
-    }
-}
-
-/// # Safety
-///
-/// `register` is mapped, writable and aligned.
-#[inline]
-unsafe fn store32(register: *mut u32, value: u32) {
-    #[cfg(target_arch = "aarch64")]
-    // SAFETY: one store to a mapped and aligned place, by the caller's word.
-    unsafe {
-        core::arch::asm!("str {v:w}, [{p}]", v = in(reg) value, p = in(reg) register,
-            options(nostack, preserves_flags));
-    }
-    #[cfg(not(target_arch = "aarch64"))]
-    // SAFETY: mapped, writable and aligned, by the caller's word.
-    unsafe {
-        register.write_volatile(value);
-    }
-}
-
-/// # Safety
-///
-/// `register` is mapped, writable and aligned.
-#[inline]
-unsafe fn store16(register: *mut u16, value: u16) {
-    #[cfg(target_arch = "aarch64")]
-    // SAFETY: one store to a mapped and aligned place, by the caller's word.
-    unsafe {
-        core::arch::asm!("strh {v:w}, [{p}]", v = in(reg) value, p = in(reg) register,
-            options(nostack, preserves_flags));
-    }
-    #[cfg(not(target_arch = "aarch64"))]
-    // SAFETY: mapped, writable and aligned, by the caller's word.
-    unsafe {
-        register.write_volatile(value);
+        self.bar.write_barrier();
     }
 }
 

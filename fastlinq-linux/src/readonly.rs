@@ -7,12 +7,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use fastlinq_hal::host::{AllocationError, Bar, DmaAllocator, Host, PciIdentity};
+use fastlinq_hal::host::{AllocationError, Bar, Caching, DmaAllocator, Host, PciIdentity};
 use fastlinq_pac::bar;
 
 use crate::PciAddress;
 use crate::memory::Region;
-use crate::mmio::{Caching, MappedBar};
+use crate::mmio::MappedBar;
 use crate::sysfs::{PciFunction, Sysfs, SysfsError};
 use crate::time::real_time;
 

@@ -4,18 +4,18 @@ use std::fmt;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use fastlinq_hal::host::{AllocationError, Bar, DmaAllocator, Host, PciIdentity};
+use fastlinq_hal::host::{Bar, Caching};
 use fastlinq_vfio_user::{Client, ClientError, Region as RemoteRegion};
 use log::warn;
 use rustix::fs::{SealFlags, fcntl_get_seals, fstat};
 
 use crate::config_space::{self, ConfigSpace};
+use crate::glue::{Parts, host_of_parts};
 use crate::interrupts::Vector;
 use crate::memory::{MapError, MemoryReport, PageSize, Pool, Region, Translation, Window};
-use crate::mmio::{Caching, MappedBar};
-use crate::time::real_time;
+use crate::mmio::MappedBar;
 
 const REGISTERS: u32 = 0;
 const DOORBELLS: u32 = 2;
@@ -85,29 +85,46 @@ impl Shared {
     /// Does something with the connection; an error is kept, and gives `None`.
     fn with<T>(&self, what: impl FnOnce(&mut Client) -> Result<T, ClientError>) -> Option<T> {
         let mut link = self.lock();
+        what(&mut link.client)
+            .map_err(|error| link.keep(&error))
+            .ok()
+    }
+
+    /// The same for what is no longer needed when there is no server any more, which is no error then.
+    fn unless_gone(
+        &self,
+        what: impl FnOnce(&mut Client) -> Result<(), ClientError>,
+    ) -> Result<(), MapError> {
+        let mut link = self.lock();
         match what(&mut link.client) {
-            Ok(value) => Some(value),
-            Err(error) => {
-                if link.fault.is_none() {
-                    warn!("the served adapter: {error}");
-                    link.fault = Some(error.to_string());
-                }
-                None
+            Err(error) if link.client.is_given_up() => {
+                link.keep(&error);
+                Ok(())
             }
+            result => Ok(result?),
         }
     }
 }
 
+impl Link {
+    /// Keeps the first error.
+    fn keep(&mut self, error: &ClientError) {
+        if self.fault.is_none() {
+            warn!("the served adapter: {error}");
+            self.fault = Some(error.to_string());
+        }
+    }
+}
+
+/// Where nobody is there that could reach memory, any address will do: what the driver gets to know is that the adapter is gone,
+/// and not that there is no memory.
 impl Translation for Shared {
     fn map(&self, window: Window<'_>, address: u64) -> Result<(), MapError> {
-        let mut link = self.lock();
-        Ok(link
-            .client
-            .map(window.file, 0, address, window.len as u64)?)
+        self.unless_gone(|client| client.map(window.file, 0, address, window.len as u64))
     }
 
     fn unmap(&self, address: u64, len: u64) -> Result<(), MapError> {
-        Ok(self.lock().client.unmap(address, len)?)
+        self.unless_gone(|client| client.unmap(address, len))
     }
 
     /// The server reaches the file, not our mapping of it.
@@ -277,15 +294,11 @@ impl Options {
             let (index, region): &(u32, RemoteRegion) = &bars[position];
             VfioUserBar::new(&link, *index, region)
         };
+        let pool = Pool::new(link.clone(), [BUS_ADDRESSES], PageSize::Kib4);
         Ok(VfioUserHost(Arc::new(Inner {
-            registers: bar(0),
-            doorbells: bar(1),
-            pool: Pool::new(link.clone(), [BUS_ADDRESSES], PageSize::Kib4),
+            parts: Parts::new([bar(0), bar(1)], pool, identity, vectors),
             resettable: features.reset,
             path: self.path,
-            identity,
-            vectors,
-            started: Instant::now(),
             link,
         })))
     }
@@ -293,15 +306,10 @@ impl Options {
 
 #[derive(Debug)]
 struct Inner {
+    parts: Parts<VfioUserBar>,
     path: PathBuf,
     link: Shared,
-    pool: Pool,
-    registers: VfioUserBar,
-    doorbells: VfioUserBar,
-    identity: PciIdentity,
     resettable: bool,
-    vectors: Vec<Vector>,
-    started: Instant,
 }
 
 impl Drop for Inner {
@@ -404,24 +412,6 @@ impl VfioUserHost {
         self.0.link.lock().fault.clone()
     }
 
-    /// The interrupts that were set up.
-    #[must_use]
-    pub fn vectors(&self) -> &[Vector] {
-        &self.0.vectors
-    }
-
-    /// What the DMA memory amounts to.
-    #[must_use]
-    pub fn memory(&self) -> MemoryReport {
-        self.0.pool.report()
-    }
-
-    /// Why the last allocation of DMA memory that failed did so.
-    #[must_use]
-    pub fn memory_error(&self) -> Option<String> {
-        self.0.pool.last_error()
-    }
-
     /// Puts the adapter back to power-up, and lets it master the bus again.
     ///
     /// # Errors
@@ -433,48 +423,16 @@ impl VfioUserHost {
         let mut reset = || {
             client.reset()?;
             config_space::enable(&mut Remote(client), true)?;
-            if self.0.vectors.is_empty() {
+            if self.0.parts.vectors.is_empty() {
                 return Ok(());
             }
-            switch_interrupts_on(client, self.0.vectors.len() as u16)
+            switch_interrupts_on(client, self.0.parts.vectors.len() as u16)
         };
         reset().map_err(|error| VfioUserError::Client {
             path: self.0.path.clone(),
             error,
         })
     }
-
-    fn started(&self) -> Instant {
-        self.0.started
-    }
 }
 
-real_time!(VfioUserHost);
-
-impl DmaAllocator for VfioUserHost {
-    type Region = Region;
-
-    fn allocate(&mut self, size: usize, align: usize) -> Result<Region, AllocationError> {
-        self.0.pool.allocate(size, align)
-    }
-}
-
-impl Host for VfioUserHost {
-    type Bar = VfioUserBar;
-
-    fn registers(&self) -> VfioUserBar {
-        self.0.registers.clone()
-    }
-
-    fn doorbells(&self) -> VfioUserBar {
-        self.0.doorbells.clone()
-    }
-
-    fn identity(&self) -> PciIdentity {
-        self.0.identity
-    }
-
-    fn interrupt_vectors(&self) -> u16 {
-        self.0.vectors.len() as u16
-    }
-}
+host_of_parts!(VfioUserHost, VfioUserBar);

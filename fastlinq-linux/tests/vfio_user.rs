@@ -198,7 +198,8 @@ fn a_server_that_leaves_looks_like_an_adapter_that_was_pulled_and_says_why() {
     host.doorbells().write32(0, 1);
     assert!(host.fault().is_some());
     assert!(host.reset().is_err());
-    assert!(host.allocate(64 << 20, 4096).is_err());
+    // Nobody is there to reach it: memory is no longer what is wrong.
+    drop(host.allocate(64 << 20, 4096).expect("memory"));
     drop(region);
     assert!(begun.elapsed() < Duration::from_secs(3));
 }

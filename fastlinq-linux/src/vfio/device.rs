@@ -3,13 +3,14 @@
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
+use fastlinq_hal::host::Caching;
 use rustix::io::{pread, pwrite};
 
 use super::error::{VfioError, doing};
 use super::ioctl::{self, RegionPlace};
 use crate::PciAddress;
 use crate::config_space::ConfigSpace;
-use crate::mmio::{Caching, MappedBar};
+use crate::mmio::MappedBar;
 
 const CONFIG: u32 = 7;
 

@@ -38,6 +38,15 @@ pub enum VfioError {
     Busy(PathBuf),
     /// The IOMMU does not remap interrupts, so the kernel thinks the function unsafe for user space.
     UnsafeInterrupts(u32),
+    /// The kernel does not give the function to this process's context of iommufd.
+    Refused {
+        /// The function's file.
+        path: PathBuf,
+        /// Its IOMMU group.
+        group: u32,
+        /// What the kernel said.
+        error: io::Error,
+    },
     /// The kernel speaks another version of VFIO, or has no IOMMU driver for it.
     Version {
         /// The version.
@@ -108,6 +117,11 @@ impl fmt::Display for VfioError {
             Self::UnsafeInterrupts(group) => write!(
                 f,
                 "the IOMMU of group {group} does not remap interrupts; if every user of the group is trusted, load vfio_iommu_type1 with allow_unsafe_interrupts=1"
+            ),
+            Self::Refused { path, group, error } => write!(
+                f,
+                "{path} or another function of IOMMU group {group} is in use by another process (fuser {path} names it), or the IOMMU does not remap interrupts (if every user of the group is trusted, load iommufd with allow_unsafe_interrupts=1): {error}",
+                path = path.display()
             ),
             Self::Version { version } => write!(
                 f,

@@ -6,12 +6,12 @@ mod error;
 mod ioctl;
 mod open;
 
+use std::fmt;
 use std::fs::OpenOptions;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
 
-use fastlinq_hal::host::{AllocationError, DmaAllocator, Host, PciIdentity};
+use fastlinq_hal::host::Caching;
 use log::{debug, warn};
 use vfio_bindings::bindings::vfio::{
     VFIO_PCI_ERR_IRQ_INDEX, VFIO_PCI_MSIX_IRQ_INDEX, VFIO_PCI_REQ_IRQ_INDEX,
@@ -19,11 +19,11 @@ use vfio_bindings::bindings::vfio::{
 
 use crate::PciAddress;
 use crate::config_space;
+use crate::glue::{Parts, host_of_parts};
 use crate::interrupts::Vector;
-use crate::memory::{MemoryReport, PageSize, Pool, Region};
-use crate::mmio::{Caching, MappedBar};
+use crate::memory::{MemoryReport, PageSize, Region};
+use crate::mmio::MappedBar;
 use crate::sysfs::{PciFunction, Sysfs};
-use crate::time::real_time;
 
 use device::Device;
 pub use error::VfioError;
@@ -34,12 +34,21 @@ const REGISTERS: u32 = 0;
 const DOORBELLS: u32 = 2;
 
 /// How the kernel gave the function out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Interface {
     /// Through its IOMMU group, and a container: every kernel.
     Group,
     /// Through a file of its own, and iommufd: kernels since 6.6 that are built with it.
     Iommufd,
+}
+
+impl fmt::Display for Interface {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Group => "group and container",
+            Self::Iommufd => "iommufd",
+        })
+    }
 }
 
 /// Whether the adapter is still there.
@@ -96,7 +105,7 @@ impl Options {
         self
     }
 
-    /// Which of the kernel's interfaces is used; iommufd where there is one when not given.
+    /// Which of the kernel's interfaces is used. When not given: iommufd, where there is one that this user may open.
     #[must_use]
     pub fn interface(mut self, interface: Interface) -> Self {
         self.interface = Some(interface);
@@ -111,6 +120,7 @@ impl Options {
     pub fn open(self) -> Result<VfioHost, VfioError> {
         let address = self.address;
         let opened = open::open(&self.sysfs, address, self.interface, self.largest_pages)?;
+        debug!("{address} through {}", opened.group.interface());
         let device = Device::new(opened.device)?;
         let mut space = device.space();
         let identity = config_space::identity(&mut space).map_err(doing("read who it is"))?;
@@ -127,33 +137,20 @@ impl Options {
         if count > 0 {
             device.set_eventfds(VFIO_PCI_MSIX_IRQ_INDEX, &vectors)?;
         }
-        let notice = |index| -> Result<Option<Vector>, VfioError> {
-            let vector = Vector::new(0).map_err(doing("make an eventfd"))?;
-            // Older kernels, and functions without AER, do not have these.
-            match device.set_eventfds(index, std::slice::from_ref(&vector)) {
-                Ok(()) => Ok(Some(vector)),
-                Err(error) => {
-                    debug!("{address} gives no notice {index}: {error}");
-                    Ok(None)
-                }
-            }
-        };
-        let release = notice(VFIO_PCI_REQ_IRQ_INDEX)?;
-        let bus_error = notice(VFIO_PCI_ERR_IRQ_INDEX)?;
+        let release = Notice::new(&device, VFIO_PCI_REQ_IRQ_INDEX)?;
+        let bus_error = Notice::new(&device, VFIO_PCI_ERR_IRQ_INDEX)?;
         Ok(VfioHost(Arc::new(Inner {
-            registers,
-            doorbells,
+            parts: Parts::new(
+                [registers, doorbells],
+                opened.group.pool(),
+                identity,
+                vectors,
+            ),
             device,
-            pool: opened.pool,
-            interface: opened.interface,
-            _group: opened.group,
+            group: opened.group,
             address,
-            identity,
-            vectors,
             release,
-            release_wanted: AtomicBool::new(false),
             bus_error,
-            started: Instant::now(),
         })))
     }
 
@@ -177,7 +174,10 @@ impl Options {
                 Ok(bar?)
             });
         match mapped {
-            Ok(bar) => Ok(Some(bar)),
+            Ok(bar) => {
+                debug!("{}: doorbells are write-combining", path.display());
+                Ok(Some(bar))
+            }
             Err(error) => {
                 debug!("{}: {error}: doorbells are uncached", path.display());
                 Ok(None)
@@ -186,22 +186,54 @@ impl Options {
     }
 }
 
+/// Something that the kernel tells by an eventfd. Once told, it stays told until it is forgotten.
+#[derive(Debug)]
+struct Notice {
+    /// Nothing where the kernel does not tell.
+    vector: Option<Vector>,
+    given: AtomicBool,
+}
+
+impl Notice {
+    fn new(device: &Device, index: u32) -> Result<Self, VfioError> {
+        let vector = Vector::new(0).map_err(doing("make an eventfd"))?;
+        // Older kernels, and functions without PCI Express, do not have it.
+        let vector = match device.set_eventfds(index, std::slice::from_ref(&vector)) {
+            Ok(()) => Some(vector),
+            Err(error) => {
+                debug!("the kernel gives no notice {index}: {error}");
+                None
+            }
+        };
+        Ok(Self {
+            vector,
+            given: AtomicBool::new(false),
+        })
+    }
+
+    fn was_given(&self) -> bool {
+        let fired = |vector: &Vector| vector.take().is_ok_and(|count| count > 0);
+        if self.vector.as_ref().is_some_and(fired) {
+            self.given.store(true, Ordering::Relaxed);
+        }
+        self.given.load(Ordering::Relaxed)
+    }
+
+    fn forget(&self) {
+        self.was_given();
+        self.given.store(false, Ordering::Relaxed);
+    }
+}
+
 /// What all handles share. Fields are dropped in this order: BARs are unmapped before the function is given back.
 #[derive(Debug)]
 struct Inner {
-    registers: MappedBar,
-    doorbells: MappedBar,
+    parts: Parts<MappedBar>,
     device: Device,
-    pool: Pool,
-    interface: Interface,
-    _group: Option<Arc<Group>>,
+    group: Arc<Group>,
     address: PciAddress,
-    identity: PciIdentity,
-    vectors: Vec<Vector>,
-    release: Option<Vector>,
-    release_wanted: AtomicBool,
-    bus_error: Option<Vector>,
-    started: Instant,
+    release: Notice,
+    bus_error: Notice,
 }
 
 impl Drop for Inner {
@@ -211,7 +243,7 @@ impl Drop for Inner {
         if let Err(error) = config_space::enable(&mut self.device.space(), false) {
             warn!("{} may still master the bus: {error}", self.address);
         }
-        if self.pool.report().regions == 0 || !self.device.resettable {
+        if self.parts.pool.report().regions == 0 || !self.device.resettable {
             return;
         }
         // What is not there writes nowhere, and the kernel would wait a minute for it to come back from a reset.
@@ -293,108 +325,57 @@ impl VfioHost {
     /// How the kernel gave it out.
     #[must_use]
     pub fn interface(&self) -> Interface {
-        self.0.interface
+        self.0.group.interface()
     }
 
     /// How doorbells are mapped.
     #[must_use]
     pub fn doorbell_caching(&self) -> Caching {
-        self.0.doorbells.caching()
-    }
-
-    /// The interrupts that were set up.
-    #[must_use]
-    pub fn vectors(&self) -> &[Vector] {
-        &self.0.vectors
-    }
-
-    /// What the DMA memory amounts to.
-    #[must_use]
-    pub fn memory(&self) -> MemoryReport {
-        self.0.pool.report()
-    }
-
-    /// Why the last allocation of DMA memory that failed did so.
-    #[must_use]
-    pub fn memory_error(&self) -> Option<String> {
-        self.0.pool.last_error()
+        self.0.parts.doorbells.caching()
     }
 
     /// Whether the kernel wants the function back, because somebody removes it or its driver. It waits until every handle
     /// of this host is dropped. One look at a descriptor, no access to the device.
     #[must_use]
     pub fn release_wanted(&self) -> bool {
-        let fired = |vector: &Vector| vector.take().is_ok_and(|count| count > 0);
-        let wanted = &self.0.release_wanted;
-        if self.0.release.as_ref().is_some_and(fired) {
-            wanted.store(true, Ordering::Relaxed);
-        }
-        wanted.load(Ordering::Relaxed)
+        self.0.release.was_given()
+    }
+
+    /// Whether an error on the bus was reported for the function (AER) since the host was opened or reset. One look at a
+    /// descriptor, no access to the device.
+    #[must_use]
+    pub fn bus_error(&self) -> bool {
+        self.0.bus_error.was_given()
     }
 
     /// Whether the adapter is still there. Reads of all ones may mean that it is gone, or that it is in reset, or be what a
     /// register holds; this tells.
     #[must_use]
     pub fn presence(&self) -> Presence {
-        let fired = |notice: &Option<Vector>| {
-            let count = notice.as_ref().map(Vector::take);
-            count.is_some_and(|count| count.is_ok_and(|count| count > 0))
-        };
-        let identity = config_space::identity(&mut self.0.device.space());
-        match identity {
+        match config_space::identity(&mut self.0.device.space()) {
             Err(_) => Presence::Gone,
             Ok(identity) if identity.vendor == u16::MAX => Presence::Gone,
             Ok(_) if self.release_wanted() => Presence::ReleaseWanted,
-            Ok(_) if fired(&self.0.bus_error) => Presence::BusError,
+            Ok(_) if self.bus_error() => Presence::BusError,
             Ok(_) => Presence::Present,
         }
     }
 
-    /// Resets the function (FLR where it has one), and lets it master the bus again. Interrupts stay set up.
+    /// Resets the function (FLR where it has one), and lets it master the bus again. Interrupts stay set up, and an error
+    /// on the bus is forgotten.
     ///
     /// # Errors
     ///
     /// [`VfioError::Call`].
     pub fn reset(&self) -> Result<(), VfioError> {
         self.0.device.reset()?;
+        self.0.bus_error.forget();
         config_space::enable(&mut self.0.device.space(), true)
             .map_err(doing("let it master the bus"))
     }
-
-    fn started(&self) -> Instant {
-        self.0.started
-    }
 }
 
-real_time!(VfioHost);
-
-impl DmaAllocator for VfioHost {
-    type Region = Region;
-
-    fn allocate(&mut self, size: usize, align: usize) -> Result<Region, AllocationError> {
-        self.0.pool.allocate(size, align)
-    }
-}
-
-impl Host for VfioHost {
-    type Bar = MappedBar;
-
-    fn registers(&self) -> MappedBar {
-        self.0.registers.clone()
-    }
-
-    fn doorbells(&self) -> MappedBar {
-        self.0.doorbells.clone()
-    }
-
-    fn identity(&self) -> PciIdentity {
-        self.0.identity
-    }
-
-    fn interrupt_vectors(&self) -> u16 {
-        self.0.vectors.len() as u16
-    }
-}
+host_of_parts!(VfioHost, MappedBar);
 
 #[cfg(test)]
 mod tests {

@@ -17,25 +17,47 @@ use crate::memory::{PageSize, Pool};
 use crate::sysfs::Sysfs;
 use crate::{PciAddress, sysfs};
 
-/// A function in our hands, and memory that it can reach.
+/// A function in our hands.
 #[derive(Debug)]
 pub(super) struct Opened {
     pub(super) device: OwnedFd,
-    pub(super) pool: Pool,
-    pub(super) interface: Interface,
-    /// Keeps the group open; nothing for a function that was opened alone.
-    pub(super) group: Option<Arc<Group>>,
+    /// What it shares with the other functions of its IOMMU group; must outlive the device.
+    pub(super) group: Arc<Group>,
 }
 
-/// An open group. All its functions share addresses, so they share a pool.
+/// An IOMMU group, or as much of one as is open. All its functions share addresses, so they share a pool.
 #[derive(Debug)]
 pub(super) struct Group {
-    file: File,
+    way: Way,
     pool: Pool,
 }
 
-/// Groups that this process has open; the kernel lets nobody open one twice.
-static GROUPS: Mutex<Option<HashMap<u32, Weak<Group>>>> = Mutex::new(None);
+#[derive(Debug)]
+enum Way {
+    /// The group's file, in a container.
+    File(File),
+    /// A context of iommufd, and the address space in it.
+    Context(Arc<OwnedFd>, u32),
+}
+
+impl Group {
+    pub(super) fn pool(&self) -> Pool {
+        self.pool.clone()
+    }
+
+    pub(super) fn interface(&self) -> Interface {
+        match self.way {
+            Way::File(_) => Interface::Group,
+            Way::Context(..) => Interface::Iommufd,
+        }
+    }
+}
+
+/// Groups that this process has open. The kernel lets nobody open a group's file twice, and gives the functions of one group
+/// to one context of iommufd only.
+static GROUPS: Mutex<Option<Groups>> = Mutex::new(None);
+
+type Groups = HashMap<(u32, Interface), Weak<Group>>;
 
 /// Where the files of VFIO are.
 const DEVICES: &str = "/dev/vfio";
@@ -57,9 +79,17 @@ pub(super) fn open(
     let group = function.iommu_group.ok_or(VfioError::NoIommu(address))?;
     let own = own_file(sysfs, address).filter(|path| path.exists() && Path::new(IOMMUFD).exists());
     match (interface, own) {
-        (None | Some(Interface::Iommufd), Some(path)) => open_alone(&path, largest),
+        (Some(Interface::Iommufd), Some(path)) => open_alone(&path, group, largest),
         (Some(Interface::Iommufd), None) => Err(VfioError::NoVfio(IOMMUFD.into())),
-        (None | Some(Interface::Group), _) => open_in_group(sysfs, address, group, largest),
+        (Some(Interface::Group), _) | (None, None) => open_in_group(sysfs, address, group, largest),
+        (None, Some(path)) => match open_alone(&path, group, largest) {
+            // An ordinary user has often been given the file of the group alone.
+            Err(VfioError::Permission(path)) => {
+                debug!("{}: permission denied", path.display());
+                open_in_group(sysfs, address, group, largest)
+            }
+            opened => opened,
+        },
     }
 }
 
@@ -80,27 +110,62 @@ fn open_file(path: &Path) -> Result<File, VfioError> {
     })
 }
 
-fn open_alone(path: &Path, largest: PageSize) -> Result<Opened, VfioError> {
-    let iommufd = Arc::new(OwnedFd::from(open_file(Path::new(IOMMUFD))?));
+/// The group with this number in the table, and a place for it.
+fn known(
+    groups: &mut Option<Groups>,
+    number: u32,
+    interface: Interface,
+) -> (Option<Arc<Group>>, &mut Weak<Group>) {
+    let entry = groups.get_or_insert_default().entry((number, interface));
+    let place = entry.or_default();
+    (place.upgrade(), place)
+}
+
+fn open_alone(path: &Path, number: u32, largest: PageSize) -> Result<Opened, VfioError> {
+    let mut groups = GROUPS.lock().unwrap_or_else(PoisonError::into_inner);
+    let (known, place) = known(&mut groups, number, Interface::Iommufd);
+    let (iommufd, ioas) = match known.as_deref() {
+        Some(Group {
+            way: Way::Context(iommufd, ioas),
+            ..
+        }) => (Arc::clone(iommufd), *ioas),
+        _ => {
+            let iommufd = Arc::new(OwnedFd::from(open_file(Path::new(IOMMUFD))?));
+            let ioas = ioctl::allocate_ioas(&iommufd).map_err(doing("make an address space"))?;
+            (iommufd, ioas)
+        }
+    };
     let device = OwnedFd::from(open_file(path)?);
-    ioctl::bind_iommufd(&device, &iommufd).map_err(|error| match error.raw_os_error() {
-        Some(libc::EBUSY) => VfioError::Busy(path.into()),
-        _ => doing("bind the function to iommufd")(error),
-    })?;
-    let ioas = ioctl::allocate_ioas(&iommufd).map_err(doing("make an address space"))?;
-    ioctl::attach(&device, ioas).map_err(|error| match error.raw_os_error() {
-        Some(libc::EBUSY) => VfioError::Busy(path.into()),
-        _ => doing("attach the function to an address space")(error),
-    })?;
-    let domain = Domain::Ioas(iommufd, ioas);
-    let ranges = domain.ranges()?;
-    debug!("{}: addresses {ranges:x?}", path.display());
-    Ok(Opened {
-        device,
-        pool: Pool::new(domain, ranges, largest),
-        interface: Interface::Iommufd,
-        group: None,
-    })
+    let refused = |what| {
+        move |error: io::Error| match error.raw_os_error() {
+            Some(libc::EBUSY) => VfioError::Busy(path.into()),
+            // The kernel says the first for a function that is open elsewhere, the second for one of whose group another is.
+            Some(libc::EINVAL | libc::EPERM) => VfioError::Refused {
+                path: path.into(),
+                group: number,
+                error,
+            },
+            _ => doing(what)(error),
+        }
+    };
+    ioctl::bind_iommufd(&device, &iommufd).map_err(refused("bind the function to iommufd"))?;
+    ioctl::attach(&device, ioas).map_err(refused("attach the function to an address space"))?;
+    let group = match known {
+        Some(group) => group,
+        // Only now: what is attached decides which addresses there are.
+        None => {
+            let domain = Domain::Ioas(Arc::clone(&iommufd), ioas);
+            let ranges = domain.ranges()?;
+            debug!("{}: addresses {ranges:x?}", path.display());
+            let group = Arc::new(Group {
+                way: Way::Context(iommufd, ioas),
+                pool: Pool::new(domain, ranges, largest),
+            });
+            *place = Arc::downgrade(&group);
+            group
+        }
+    };
+    Ok(Opened { device, group })
 }
 
 fn open_in_group(
@@ -110,27 +175,25 @@ fn open_in_group(
     largest: PageSize,
 ) -> Result<Opened, VfioError> {
     let mut groups = GROUPS.lock().unwrap_or_else(PoisonError::into_inner);
-    let groups = groups.get_or_insert_default();
+    let (known, place) = known(&mut groups, number, Interface::Group);
     let path = Path::new(DEVICES).join(number.to_string());
-    let group = match groups.get(&number).and_then(Weak::upgrade) {
+    let group = match known {
         Some(group) => group,
         None => {
             let group = Arc::new(open_group(sysfs, number, &path, largest)?);
-            groups.insert(number, Arc::downgrade(&group));
+            *place = Arc::downgrade(&group);
             group
         }
     };
-    let device = ioctl::device(&group.file, &address.to_string());
+    let Way::File(file) = &group.way else {
+        return Err(VfioError::Busy(path));
+    };
+    let device = ioctl::device(file, &address.to_string());
     let device = device.map_err(|error| match error.raw_os_error() {
         Some(libc::EBUSY) => VfioError::Busy(path),
         _ => doing("get the function out of its group")(error),
     })?;
-    Ok(Opened {
-        device,
-        pool: group.pool.clone(),
-        interface: Interface::Group,
-        group: Some(group),
-    })
+    Ok(Opened { device, group })
 }
 
 fn open_group(
@@ -164,7 +227,7 @@ fn open_group(
     let ranges = domain.ranges()?;
     debug!("group {number}: addresses {ranges:x?}");
     Ok(Group {
-        file,
+        way: Way::File(file),
         pool: Pool::new(domain, ranges, largest),
     })
 }
