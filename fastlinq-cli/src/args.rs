@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use fastlinq_host::AdapterName;
+use fastlinq_host::{AdapterName, PageSize};
 use fastlinq_linux::PciAddress;
 
 /// Brings FastLinQ 4xxxx adapters up, tests them and says which layer is at fault.
@@ -140,6 +140,11 @@ pub(crate) struct HostCheckArgs {
     /// Storm-firmware file; see `fastlinq up --help`.
     #[arg(long, value_name = "FILE")]
     pub(crate) firmware: Option<PathBuf>,
+
+    /// Then wait a minute for the adapter to be pulled out, and check what becomes of accesses. The software adapter in this
+    /// process pulls itself.
+    #[arg(long)]
+    pub(crate) gone: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -334,11 +339,40 @@ pub(crate) struct AdapterArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) firmware: Option<PathBuf>,
 
+    /// Largest pages that memory for the device is made of, through VFIO. Smaller ones are taken, with a warning, where there
+    /// are none left.
+    #[arg(long, value_enum, default_value_t = PagesArg::Mib2, value_name = "SIZE")]
+    pub(crate) pages: PagesArg,
+
     /// Record everything that is done to the adapter, for `fastlinq trace`.
     ///
     /// Bulk data (firmware, tables) is kept as digests only, so a trace can be passed on.
     #[arg(long, value_name = "FILE")]
     pub(crate) trace: Option<PathBuf>,
+}
+
+/// Sizes of pages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PagesArg {
+    /// Ordinary pages, 4 KiB.
+    #[value(name = "4k")]
+    Kib4,
+    /// Huge pages of 2 MiB.
+    #[value(name = "2m")]
+    Mib2,
+    /// Huge pages of 1 GiB, reserved when the machine boots (hugepagesz=1G hugepages=1).
+    #[value(name = "1g")]
+    Gib1,
+}
+
+impl From<PagesArg> for PageSize {
+    fn from(size: PagesArg) -> Self {
+        match size {
+            PagesArg::Kib4 => Self::Kib4,
+            PagesArg::Mib2 => Self::Mib2,
+            PagesArg::Gib1 => Self::Gib1,
+        }
+    }
 }
 
 #[derive(Debug, Args)]

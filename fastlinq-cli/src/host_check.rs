@@ -2,12 +2,15 @@
 
 use std::io::Write;
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, ensure};
+use fastlinq_hal::access::Windows;
 use fastlinq_hal::adapter::{
     Adapter, AdapterConfig, InterruptMode, Inventory, NvmPopulated, Populated,
 };
 use fastlinq_hal::firmware::FirmwareImage;
+use fastlinq_hal::host::Host;
 use fastlinq_hal::host::conformance::{self, Report};
 use fastlinq_hal::init::Scratch;
 use fastlinq_host::{AnyHost, OpenOptions};
@@ -17,6 +20,8 @@ use crate::firmware_source;
 
 /// Vectors for the slow path and one queue pair.
 const VECTORS: u16 = 2;
+/// How long somebody may take to pull the adapter out.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) fn run(args: &HostCheckArgs) -> Result<ExitCode> {
     let source = firmware_source::find_for(&args.adapter, args.firmware.as_deref())?;
@@ -24,18 +29,43 @@ pub(crate) fn run(args: &HostCheckArgs) -> Result<ExitCode> {
         .map_err(|error| anyhow!("storm firmware file {}: {error}", source.origin))?;
     let host = OpenOptions::default().vectors(VECTORS).open(&args.adapter);
     let host = host.with_context(|| format!("adapter {} cannot be used", args.adapter))?;
-    let (mut report, host) = conformance::check(host);
+    let (mut report, mut host) = conformance::check(host);
     if report.passed() {
-        report.merge(&interrupts(host, &image)?);
+        report.merge(&interrupts(host.clone(), &image)?);
     }
     let mut out = anstream::stdout().lock();
+    if args.gone && report.passed() {
+        writeln!(out, "waiting for the adapter to be pulled out")?;
+        out.flush()?;
+        report.merge(&gone(&mut host)?);
+    }
+    // Before the host is dropped: the kernel waits a minute for a function that is gone to come back from its reset.
     write!(out, "{report}")?;
     writeln!(out)?;
+    out.flush()?;
+    drop(host);
     Ok(if report.passed() {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
     })
+}
+
+/// Waits for the adapter to be pulled, and checks the host without it.
+fn gone(host: &mut AnyHost) -> Result<Report> {
+    if let Some(model) = host.model() {
+        model.faults().vanish();
+    }
+    let begun = Instant::now();
+    while Windows::new(host.registers()).check().is_ok() {
+        ensure!(
+            begun.elapsed() < PATIENCE,
+            "the adapter was not pulled out within {} s",
+            PATIENCE.as_secs()
+        );
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    Ok(conformance::check_gone(host))
 }
 
 /// Brings the adapter up with interrupts, to see one arrive.

@@ -1,7 +1,7 @@
 //! Makes the adapter that a command runs on.
 
 use anyhow::{Context, Result, bail};
-use fastlinq_host::{AdapterName, AnyHost};
+use fastlinq_host::{AdapterName, AnyHost, OpenOptions};
 use fastlinq_model_host::ModelHost;
 
 use crate::args::AdapterArgs;
@@ -25,7 +25,8 @@ pub(crate) fn host(args: &AdapterArgs) -> Result<(AnyHost, Recording)> {
             "--trace records the software adapter in this process; `model serve --trace` records others"
         );
     }
-    let host = args.adapter.open();
+    let options = OpenOptions::default().largest_pages(args.pages.into());
+    let host = options.open(&args.adapter);
     let host = host.with_context(|| format!("adapter {} cannot be used", args.adapter))?;
     Ok((host, Recording::new(None)))
 }

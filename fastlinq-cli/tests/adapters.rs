@@ -1,8 +1,9 @@
 //! Adapters that are not in the tool's own process: a machine's, in fake trees of the kernel's files, and served ones.
 
 use std::fs;
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::symlink;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -373,6 +374,47 @@ fn a_server_that_dies_in_mid_traffic_ends_the_tool_with_an_error() {
 }
 
 #[test]
+fn an_adapter_that_is_pulled_reads_as_all_ones_and_so_does_one_whose_server_dies() {
+    for pulled in [true, false] {
+        let control = tempfile::tempdir().expect("a directory");
+        let control = control.path().join("control");
+        let mut served = Served::start(&["--control", control.to_str().expect("UTF-8")]);
+        let mut check = Command::new(env!("CARGO_BIN_EXE_fastlinq"))
+            .args(["host-check", "--gone", "--firmware", "synthetic"])
+            .args(["--adapter", &served.name()])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the tool runs");
+        let mut said = BufReader::new(check.stdout.take().expect("a pipe"));
+        let mut line = String::new();
+        said.read_line(&mut line).expect("a line");
+        assert!(line.starts_with("waiting for the adapter"), "{line}");
+        if pulled {
+            let mut stream = UnixStream::connect(&control).expect("connected");
+            stream.write_all(b"unplug\n").expect("sent");
+        } else {
+            served.process.kill().expect("killed");
+        }
+        let mut report = String::new();
+        said.read_to_string(&mut report).expect("text");
+        assert_eq!(check.wait().expect("ends").code(), Some(0), "{report}");
+        for promise in [
+            "a function that is gone reads as all ones",
+            "writes to a function that is gone are swallowed",
+            "the device masters the bus",
+        ] {
+            assert!(report.contains(&format!("passed   {promise}")), "{report}");
+        }
+        assert!(!report.contains("FAILED"), "{report}");
+    }
+}
+
+#[test]
 fn the_software_adapter_in_this_process_keeps_the_promises_of_a_host() {
-    ends_with(0, &["host-check", "--firmware", "synthetic"]);
+    let report = ends_with(0, &["host-check", "--gone", "--firmware", "synthetic"]);
+    assert!(
+        !report.contains("FAILED") && !report.contains("not run"),
+        "{report}"
+    );
 }

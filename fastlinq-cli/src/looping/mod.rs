@@ -1,5 +1,6 @@
 //! `fastlinq loop`: every frame of a capture through transmit, wire and receive, compared byte for byte.
 
+mod ledger;
 mod traffic;
 
 use std::fs::File;
@@ -30,6 +31,10 @@ struct Report {
     unchanged: u64,
     changed: u64,
     lost: u64,
+    /// Frames that came back unchanged after one that was sent later.
+    late: u64,
+    /// Frames that came back more than once; the first time is counted elsewhere.
+    doubled: u64,
     /// Frames that no wire carries or that break a rule of the chip.
     refused: u64,
     /// Frames that were longer on the wire than what was captured of them; the captured part was sent.
@@ -46,7 +51,7 @@ struct Report {
 impl Report {
     /// How the command ends: with the capture, or with what became of its frames.
     fn exit_code(&self) -> ExitCode {
-        let good = self.unchanged == self.frames && self.violations == 0;
+        let good = self.unchanged == self.frames && self.doubled == 0 && self.violations == 0;
         if self.failure.is_some() || !good {
             ExitCode::FAILURE
         } else if self.capture_problem.is_some() {
@@ -161,9 +166,9 @@ fn up<I: Inventory>(
         Trouble::Queue(sentence) => {
             Stop::Failed(Failure::of_queue(sentence, adapter.transcript()).into())
         }
-        Trouble::Wanted => Stop::Failed(
-            Failure::of_platform("the kernel wants the adapter back", adapter.transcript()).into(),
-        ),
+        Trouble::Machine(sentence) => {
+            Stop::Failed(Failure::of_platform(sentence, adapter.transcript()).into())
+        }
         Trouble::Output(error) => Stop::Other(error),
     })?;
     adapter.down().map(drop).map_err(|failed| {
@@ -189,6 +194,13 @@ fn print(report: &Report, json: bool) -> Result<()> {
         report.lost,
         report.refused
     )?;
+    if report.late + report.doubled > 0 {
+        writeln!(
+            out,
+            "{} came back out of turn, {} came back twice",
+            report.late, report.doubled
+        )?;
+    }
     if report.cut > 0 {
         writeln!(
             out,

@@ -1,6 +1,5 @@
 //! The frames' way through the queue pair and back.
 
-use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{BufReader, BufWriter};
 use std::time::{Duration, Instant};
@@ -18,12 +17,11 @@ use fastlinq_net::{
 };
 
 use super::Report;
+use super::ledger::{Difference, Fate, Ledger};
 use crate::progress::Progress;
 
 const RING: usize = 512;
 const BUFFERS: usize = 2048;
-/// Bytes on the wire below which frames are padded.
-const MIN_FRAME: usize = 60;
 /// Microseconds of the adapter's time that a frame may take to come back.
 const PATIENCE_US: u64 = 300_000;
 /// Looks, a millisecond apart, that a frame gets in any case: this process may have slept through its time.
@@ -36,8 +34,8 @@ pub(super) enum Trouble {
     Adapter(Cause),
     /// The queue pair or the link failed.
     Queue(String),
-    /// The kernel wants the adapter back.
-    Wanted,
+    /// The machine did something to the adapter.
+    Machine(&'static str),
     /// The file for what came back cannot be written.
     Output(anyhow::Error),
 }
@@ -59,8 +57,6 @@ impl From<OpenError> for Trouble {
 
 type Result<T> = std::result::Result<T, Trouble>;
 type Reader = CaptureReader<BufReader<File>>;
-/// Frames that were sent and did not come back yet, with their numbers.
-type Waiting = VecDeque<(u64, Vec<u8>)>;
 
 /// What passes the frames.
 pub(super) struct Traffic {
@@ -117,16 +113,16 @@ impl Traffic {
     }
 
     fn pass(&mut self, queue: &mut AdapterQueue<'_, AnyHost>, mut reader: Reader) -> Result<()> {
-        let mut waiting = VecDeque::new();
+        let mut ledger = Ledger::default();
         loop {
-            while waiting.len() < self.burst {
+            while ledger.waiting() < self.burst {
                 match reader.next() {
                     None => break,
                     Some(Ok(frame)) => {
                         if frame.original_bytes as usize > frame.data.len() {
                             self.report.cut += 1;
                         }
-                        self.send(queue, frame.data, &mut waiting)?;
+                        self.send(queue, frame.data, &mut ledger)?;
                     }
                     Some(Err(error @ CaptureError::FrameLength { bytes, .. })) => {
                         self.count(bytes);
@@ -137,13 +133,18 @@ impl Traffic {
                     Some(Err(error)) => self.report.capture_problem = Some(error.to_string()),
                 }
             }
-            if waiting.is_empty() {
+            if ledger.waiting() == 0 {
                 return Ok(());
             }
             if self.host.release_wanted() {
-                return Err(Trouble::Wanted);
+                return Err(Trouble::Machine("the kernel wants the adapter back"));
             }
-            self.receive(queue, &mut waiting)?;
+            if self.host.bus_error() {
+                return Err(Trouble::Machine(
+                    "an error on the bus was reported for the adapter (AER); it should be reset",
+                ));
+            }
+            self.receive(queue, &mut ledger)?;
         }
     }
 
@@ -151,16 +152,16 @@ impl Traffic {
         &mut self,
         queue: &mut AdapterQueue<'_, AnyHost>,
         frame: Vec<u8>,
-        waiting: &mut Waiting,
+        ledger: &mut Ledger,
     ) -> Result<()> {
         let number = self.count(frame.len());
         loop {
             match queue.send(&frame) {
                 Ok(()) => {
-                    waiting.push_back((number, frame));
+                    ledger.sent(number, frame);
                     return Ok(());
                 }
-                Err(SendError::Full) if !waiting.is_empty() => self.receive(queue, waiting)?,
+                Err(SendError::Full) if ledger.waiting() > 0 => self.receive(queue, ledger)?,
                 Err(SendError::Full) => {
                     let text = format!("frame {number} does not fit into an empty ring");
                     return Err(Trouble::Queue(text));
@@ -178,11 +179,11 @@ impl Traffic {
         }
     }
 
-    /// Takes what has come back; when nothing comes within the patience, all that is waiting counts as lost.
+    /// Takes what has come back; when nothing comes within the patience, all that is waited for counts as lost.
     fn receive(
         &mut self,
         queue: &mut AdapterQueue<'_, AnyHost>,
-        waiting: &mut Waiting,
+        ledger: &mut Ledger,
     ) -> Result<()> {
         let mut packets = [RxPacket::EMPTY; 64];
         let deadline = self.host.now_us() + PATIENCE_US;
@@ -200,7 +201,9 @@ impl Traffic {
                 let mut frame = vec![0; packet.len()];
                 queue.copy_to(packet, &mut frame);
                 queue.release(packet);
-                self.compare(waiting.pop_front(), &frame)?;
+                self.write(&frame)?;
+                let fate = ledger.came(&frame);
+                self.count_fate(&fate);
             }
             return Ok(());
         }
@@ -208,45 +211,54 @@ impl Traffic {
         Windows::new(self.host.registers())
             .check()
             .map_err(Cause::from)?;
-        if let Some((number, _)) = waiting.front() {
-            let number = *number;
-            self.problem(|| format!("frame {number} did not come back"));
+        for fate in ledger.give_up() {
+            self.count_fate(&fate);
         }
-        self.report.lost += waiting.len() as u64;
-        waiting.clear();
         Ok(())
     }
 
-    fn compare(&mut self, sent: Option<(u64, Vec<u8>)>, received: &[u8]) -> Result<()> {
-        if let Some(output) = &mut self.output {
-            output
-                .write(Duration::ZERO, received)
-                .map_err(|error| Trouble::Output(anyhow!("{error}")))?;
-        }
-        let Some((number, sent)) = sent else {
-            self.report.changed += 1;
-            self.problem(|| format!("a frame of {} bytes came that nobody sent", received.len()));
-            return Ok(());
+    fn write(&mut self, received: &[u8]) -> Result<()> {
+        let written = self
+            .output
+            .as_mut()
+            .map(|output| output.write(Duration::ZERO, received));
+        written
+            .transpose()
+            .map(drop)
+            .map_err(|error| Trouble::Output(anyhow!("{error}")))
+    }
+
+    fn count_fate(&mut self, fate: &Fate) {
+        let report = &mut self.report;
+        let (counter, problem) = match fate {
+            Fate::Unchanged => {
+                report.unchanged += 1;
+                return;
+            }
+            Fate::Late(number) => (
+                &mut report.late,
+                format!("frame {number} came back after one that was sent later"),
+            ),
+            Fate::Doubled => (&mut report.doubled, "a frame came back twice".into()),
+            Fate::Changed(number, Difference::From(place)) => (
+                &mut report.changed,
+                format!("frame {number} differs from byte {place} on"),
+            ),
+            Fate::Changed(number, Difference::Length(sent, came)) => (
+                &mut report.changed,
+                format!("frame {number} had {sent} bytes, {came} came back"),
+            ),
+            Fate::Stranger(bytes) => (
+                &mut report.changed,
+                format!("a frame of {bytes} bytes came that nobody sent"),
+            ),
+            Fate::Lost(number) => (
+                &mut report.lost,
+                format!("frame {number} did not come back"),
+            ),
         };
-        let padding = received.get(sent.len()..).unwrap_or_default();
-        let unchanged = received.starts_with(&sent)
-            && received.len() == sent.len().max(MIN_FRAME)
-            && padding.iter().all(|byte| *byte == 0);
-        if unchanged {
-            self.report.unchanged += 1;
-        } else {
-            self.report.changed += 1;
-            let place = sent.iter().zip(received).position(|(a, b)| a != b);
-            self.problem(|| match place {
-                Some(place) => format!("frame {number} differs from byte {place} on"),
-                None => format!(
-                    "frame {number} had {} bytes, {} came back",
-                    sent.len(),
-                    received.len()
-                ),
-            });
-        }
-        Ok(())
+        *counter += 1;
+        self.problem(|| problem);
     }
 
     /// Counts a frame of the capture, and gives its number, the first being 1.
