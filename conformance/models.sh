@@ -24,10 +24,10 @@ device_argument() {
 }
 
 # model_start NAME ARGUMENTS: serves an adapter with these arguments of `fastlinq model serve`; its output is in
-# $logs/NAME.model<n>.log. Returns when it can be connected to.
+# $logs/NAME.model<n>.log. BUS and SLOT: where it is, when not in the next slot of pcie.0. Returns when it can be connected to.
 model_start() {
   local name=$1 arguments=$2 number=${#controls[@]} own=() functions=1 function patience=200
-  local slot=$((4 + number)) control=$sockets/$name-$number.control
+  local slot=${SLOT:-$((4 + number))} control=$sockets/$name-$number.control
   [[ $arguments =~ --functions\ ([0-9]+) ]] && functions=${BASH_REMATCH[1]}
   for ((function = 0; function < functions; function++)); do
     local socket=$sockets/$name-$number-$function multi=

@@ -5,6 +5,8 @@ SILENT=0000:00:05.0
 # Two functions of one adapter, with ports that are patched to each other.
 LEFT=0000:00:06.0
 RIGHT=0000:00:06.1
+# Behind a root port, which reports errors on the bus.
+BEHIND=0000:01:00.0
 
 # fails_with CODE TEXT COMMAND...: exit code and a part of the output.
 fails_with() {
@@ -52,6 +54,22 @@ case_host_check() {
   expect 'passed   the device masters the bus' cat /tmp/checked
 }
 
+# Pulled out under a program that sees to it that accesses come to nothing, and that time and memory are as before.
+case_host_check_gone() {
+  log_may_say "^(vfio-pci|pci) $A: |^irq "
+  fastlinq host-check --adapter "vfio:$A" --gone >/tmp/checked 2>&1 &
+  check=$!
+  until_true 60 grep -q 'waiting for the adapter to be pulled out' /tmp/checked || { cat /tmp/checked; fail 'no check'; }
+  tell unplug
+  until_true 60 grep -q 'a function that is gone reads as all ones' /tmp/checked || { cat /tmp/checked; fail 'no report'; }
+  tell plug
+  code=0
+  wait $check || code=$?
+  [ $code = 0 ] || { cat /tmp/checked; fail "exit code $code"; }
+  expect 'passed   a function that is gone reads as all ones' cat /tmp/checked
+  expect 'passed   writes to a function that is gone are swallowed' cat /tmp/checked
+}
+
 case_up() {
   fails_with 0 'no huge pages of 2 MiB left' bring_up
   expect 'link up' bring_up --cycles 2
@@ -65,6 +83,39 @@ case_huge_pages() {
   ! grep -q 'no huge pages' /tmp/up || fail 'there were huge pages'
   # All of them are back.
   expect 'HugePages_Free: +24' cat /proc/meminfo
+}
+
+# One page of 1 GiB, reserved when the machine booted; without it smaller ones, with a warning.
+case_huge_pages_1g() {
+  pool=/sys/kernel/mm/hugepages/hugepages-1048576kB
+  [ "$(cat $pool/free_hugepages 2>/dev/null)" = 1 ] || not_applicable 'this machine has no page of 1 GiB'
+  bring_up --pages 1g -v >/tmp/up 2>&1 || fail "$(cat /tmp/up)"
+  grep -q '1 GiB pages for the device' /tmp/up || fail 'the page is not used'
+  ! grep -q 'no huge pages' /tmp/up || fail 'there was a huge page'
+  expect '^1$' cat $pool/free_hugepages
+  echo 0 >$pool/nr_hugepages
+  fails_with 0 'no huge pages of 1 GiB left, DMA memory is made of 2 MiB pages' bring_up --pages 1g
+}
+
+# Doorbells write-combining, through a file of the kernel that a BAR has which is prefetchable.
+case_write_combining() {
+  bring_up -v >/tmp/up 2>&1 || fail "$(cat /tmp/up)"
+  grep -q 'doorbells are write-combining' /tmp/up && return
+  # Some kernels let VFIO keep all BARs for itself.
+  grep -q 'resource2_wc: Invalid argument' /tmp/up || { grep resource2_wc /tmp/up; fail 'doorbells are uncached'; }
+  not_applicable "this kernel's vfio-pci gives no BAR to others"
+}
+
+# Where the kernel has it all other cases use it; where it does not, the group. Where it does the group must work, too.
+case_iommufd() {
+  if [ ! -e /dev/iommu ] || [ ! -d /dev/vfio/devices ]; then
+    expect "$A through group and container" bring_up -v
+    not_applicable 'this kernel has no iommufd for VFIO'
+  fi
+  expect "$A through iommufd" bring_up -v
+  mv /dev/iommu /dev/not-iommu
+  expect "$A through group and container" bring_up -v
+  mv /dev/not-iommu /dev/iommu
 }
 
 case_traffic() {
@@ -153,6 +204,25 @@ case_removed_in_traffic() {
   until_true 20 test -d /sys/bus/pci/devices/$A || fail 'it does not come back'
   fastlinq bind "$A"
   expect 'link up' bring_up
+}
+
+# An error that the root port reports for the function: the program says so, and the next bring-up works.
+case_bus_error_in_traffic() {
+  log_may_say "AER|^aer_inject|^(vfio-pci|pcieport) [0-9a-f:.]+: |^{.*}"
+  insmod /modules/aer_inject.ko aer_mask_override=1
+  fastlinq bind "$BEHIND"
+  traffic_begins "$BEHIND"
+  # Bus, device, function; uncorrectable status: a completion did not come; correctable status, header, domain.
+  zeros='\0\0\0\0'
+  printf "\\1\\0\\0\\0\\0\\100\\0\\0$zeros$zeros$zeros$zeros$zeros$zeros" >/dev/aer_inject || fail 'no error can be injected'
+  begun=$(now)
+  until_true 60 gone || { kill -9 $traffic; fail 'the traffic does not end'; }
+  code=0
+  wait $traffic || code=$?
+  [ $code = 1 ] || fail "exit code $code"
+  grep -q 'an error on the bus was reported' /tmp/long.log || { cat /tmp/long.log; fail 'the reason is not said'; }
+  echo "@measure bus error in traffic: error after $(since "$begun") s"
+  expect 'link up' fastlinq up --adapter "vfio:$BEHIND"
 }
 
 # The kernel takes the adapter and the memory back from a program that had no time to.
