@@ -3,20 +3,20 @@
 //! On the software adapter in this process a second one at the other end of the cable runs a second stack on the same
 //! executor, sends datagrams, compares the answers and ends the program.
 
+mod ending;
 mod station;
 
-use std::process::exit;
-
-use anyhow::Result;
+use anyhow::{Result, anyhow, ensure};
 use clap::Parser;
 use embassy_executor::{Executor, Spawner};
 use embassy_net::udp::{PacketMetadata, UdpSocket};
-use embassy_net::{IpEndpoint, Ipv4Address, Runner, Stack};
-use embassy_time::{Duration, Timer, with_timeout};
-use example_support::AdapterArgs;
+use embassy_net::{IpEndpoint, Ipv4Address, Stack};
+use embassy_time::{Duration, with_timeout};
+use example_support::{AdapterArgs, stop_flag};
 use static_cell::StaticCell;
 
-use station::{Driver, Station};
+use ending::Ending;
+use station::Station;
 
 const ECHO: u16 = 7;
 const SERVER: Ipv4Address = Ipv4Address::new(192, 168, 77, 1);
@@ -35,20 +35,27 @@ struct Args {
 
 fn main() -> Result<()> {
     static EXECUTOR: StaticCell<Executor> = StaticCell::new();
+    static ENDING: StaticCell<Ending> = StaticCell::new();
     let args = Args::parse();
+    let stop = stop_flag()?;
     let (server, client) = station::open(&args.adapter)?;
+    let stations = 1 + u32::from(client.is_some());
+    let ending = ENDING.init(Ending::new(stop, stations));
     EXECUTOR.init(Executor::new()).run(|spawner| {
-        if let Err(error) = start(spawner, server, client, args.datagrams) {
+        if let Err(error) = start(spawner, server, client, args.datagrams, ending) {
             eprintln!("{error:#}");
-            exit(1);
+            std::process::exit(1);
         }
     })
 }
 
-fn start(spawner: Spawner, server: Station, client: Option<Station>, datagrams: u32) -> Result<()> {
-    let (stack, runner) = server.stack(SERVER);
-    spawner.spawn(run(runner)?);
-    spawner.spawn(echo(stack)?);
+fn start(
+    spawner: Spawner,
+    server: Station,
+    client: Option<Station>,
+    datagrams: u32,
+    ending: &'static Ending,
+) -> Result<()> {
     for vector in server.vectors() {
         // An interrupt handler would do this: wake the stack's task, and nothing else.
         let signals = server.signals;
@@ -59,32 +66,32 @@ fn start(spawner: Spawner, server: Station, client: Option<Station>, datagrams: 
         });
     }
     if let Some(client) = client {
-        let (stack, runner) = client.stack(CLIENT);
-        spawner.spawn(run(runner)?);
-        spawner.spawn(visit(stack, datagrams, server.host.clone())?);
         spawner.spawn(wire(server.wire(), client.wire())?);
-        spawner.spawn(control(client)?);
+        spawner.spawn(visit(client, datagrams, ending)?);
     }
-    spawner.spawn(control(server)?);
+    spawner.spawn(serve(server, ending)?);
     Ok(())
 }
 
-/// The stack's task: sleeps until there is a frame, room, a timer or a change of the link.
-#[embassy_executor::task(pool_size = 2)]
-async fn run(mut runner: Runner<'static, Driver>) -> ! {
-    runner.run().await
+/// The adapter's task: sleeps until there is a frame, room, a timer or a change of the link.
+#[embassy_executor::task]
+async fn serve(station: Station, ending: &'static Ending) {
+    let host = station.host.clone();
+    let ended = station.run(SERVER, ending, async |stack| echo(stack).await);
+    let ended = ended.await.and_then(|()| match host.violations().first() {
+        Some(rule) => Err(anyhow!("broken rule: {rule}")),
+        None => Ok(()),
+    });
+    ending.station_is_down("the adapter", ended);
 }
 
-/// Tells the stack about the link.
-#[embassy_executor::task(pool_size = 2)]
-async fn control(mut station: Station) {
-    loop {
-        if let Err(cause) = station.look_at_the_link() {
-            eprintln!("{cause}");
-            exit(1);
-        }
-        Timer::after_millis(20).await;
-    }
+/// The visitor's task. When it is done the program ends.
+#[embassy_executor::task]
+async fn visit(station: Station, datagrams: u32, ending: &'static Ending) {
+    let work = async |stack: Stack<'_>| compare(stack, datagrams).await;
+    let ended = station.run(CLIENT, ending, work).await;
+    ending.stop();
+    ending.station_is_down("the visitor's adapter", ended);
 }
 
 /// What happens to software adapters when nobody looks: time passes, frames travel, interrupts fire.
@@ -108,15 +115,13 @@ macro_rules! socket {
             &mut notes.1,
             &mut bytes.1,
         );
-        if let Err(error) = $socket.bind($port) {
-            eprintln!("port {}: {error:?}", $port);
-            exit(1);
-        }
+        let bound = $socket.bind($port);
+        bound.map_err(|error| anyhow!("port {}: {error:?}", $port))?;
     };
 }
 
-#[embassy_executor::task]
-async fn echo(stack: Stack<'static>) {
+/// Sends every datagram back.
+async fn echo(stack: Stack<'_>) -> Result<()> {
     socket!(stack, ECHO => socket);
     println!("{SERVER} answers on port {ECHO}");
     let mut data = vec![0; 1500];
@@ -132,9 +137,8 @@ async fn echo(stack: Stack<'static>) {
     }
 }
 
-/// Sends, compares, and ends the program.
-#[embassy_executor::task]
-async fn visit(stack: Stack<'static>, datagrams: u32, host: fastlinq_host::AnyHost) {
+/// Sends and compares.
+async fn compare(stack: Stack<'_>, datagrams: u32) -> Result<()> {
     stack.wait_link_up().await;
     socket!(stack, 40_000 => socket);
     let to = IpEndpoint::new(SERVER.into(), ECHO);
@@ -143,26 +147,18 @@ async fn visit(stack: Stack<'static>, datagrams: u32, host: fastlinq_host::AnyHo
         let mut data = number.to_be_bytes().to_vec();
         data.resize(4 + number as usize * 37 % 1_397, number as u8);
         let exchange = async {
-            socket
-                .send_to(&data, to)
-                .await
-                .map_err(|error| format!("{error:?}"))?;
-            socket
-                .recv_from(&mut back)
-                .await
-                .map_err(|error| format!("{error:?}"))
+            let sent = socket.send_to(&data, to).await;
+            sent.map_err(|error| anyhow!("datagram {number}: {error:?}"))?;
+            let received = socket.recv_from(&mut back).await;
+            received.map_err(|error| anyhow!("answer {number}: {error:?}"))
         };
-        match with_timeout(Duration::from_secs(10), exchange).await {
-            Ok(Ok((length, _))) if back[..length] == data[..] => {}
-            other => {
-                eprintln!("datagram {number}: {other:?}");
-                exit(1);
-            }
-        }
+        let answer = with_timeout(Duration::from_secs(10), exchange).await;
+        let (length, _) = answer.map_err(|_| anyhow!("answer {number} did not come"))??;
+        ensure!(
+            back[..length] == data[..],
+            "answer {number} is not what was sent"
+        );
     }
     println!("{datagrams} datagrams came back unchanged");
-    for rule in host.violations() {
-        eprintln!("broken rule: {rule}");
-    }
-    exit(i32::from(!host.violations().is_empty()));
+    Ok(())
 }

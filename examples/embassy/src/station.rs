@@ -1,9 +1,11 @@
 //! An adapter with a queue pair under a stack.
 
 use anyhow::Result;
-use embassy_net::{Config, Ipv4Address, Ipv4Cidr, Runner, Stack, StackResources, StaticConfigV4};
+use embassy_futures::select::{Either3, select3};
+use embassy_net::{Config, Ipv4Address, Ipv4Cidr, Stack, StackResources, StaticConfigV4};
+use embassy_time::Timer;
 use example_support::{AdapterArgs, Running, bring_up};
-use fastlinq_hal::adapter::{AdapterConfig, Cause, Event, InterruptMode};
+use fastlinq_hal::adapter::{AdapterConfig, Event, InterruptMode};
 use fastlinq_host::{AdapterName, AnyHost, OpenOptions};
 use fastlinq_linux::Vector;
 use fastlinq_model_host::model::firmware_image::synthetic_image;
@@ -12,17 +14,19 @@ use fastlinq_net::stack::embassy_net_v0_2::{EmbassyDriver, Signals, Wakeups};
 use fastlinq_net::stack::{Phy, RxChecksums, TxChecksums};
 use fastlinq_net::{AdapterQueue, QueueConfig};
 
+use crate::ending::Ending;
+
 /// Vector 0 is the adapter's own, vector 1 the queue pair's.
 const VECTORS: u16 = 2;
 
-pub(crate) type Driver = EmbassyDriver<'static, AdapterQueue<'static, AnyHost>>;
+type Driver = EmbassyDriver<'static, AdapterQueue<'static, AnyHost>>;
 
 pub(crate) struct Station {
     pub(crate) host: AnyHost,
     pub(crate) signals: &'static Signals,
     running: Running<AnyHost>,
     vector: u16,
-    driver: core::cell::Cell<Option<Driver>>,
+    driver: Driver,
 }
 
 /// Opens the adapter; on the software adapter also a second one, joined to it by a cable.
@@ -67,20 +71,51 @@ impl Station {
             signals,
             running,
             vector,
-            driver: Some(driver).into(),
+            driver,
         })
     }
 
-    /// Puts a stack on the queue pair; once.
-    pub(crate) fn stack(&self, address: Ipv4Address) -> (Stack<'static>, Runner<'static, Driver>) {
-        let resources = Box::leak(Box::new(StackResources::<4>::new()));
+    /// Puts a stack on the queue pair and works with it until the work is done or the program's end is wanted; then takes the
+    /// adapter down.
+    pub(crate) async fn run(
+        self,
+        address: Ipv4Address,
+        ending: &Ending,
+        work: impl AsyncFnOnce(Stack<'_>) -> Result<()>,
+    ) -> Result<()> {
+        let Self {
+            signals,
+            mut running,
+            mut driver,
+            ..
+        } = self;
         let config = Config::ipv4_static(StaticConfigV4 {
             address: Ipv4Cidr::new(address, 24),
             gateway: None,
             dns_servers: Default::default(),
         });
-        let driver = self.driver.take().expect("one stack for a queue pair");
-        embassy_net::new(driver, config, resources, u64::from(self.running.mac[5]))
+        let mut resources = StackResources::<4>::new();
+        let seed = running.mac[5].into();
+        // The stack borrows the driver, so that it comes back for the way down.
+        let (stack, mut runner) = embassy_net::new(&mut driver, config, &mut resources, seed);
+        let watch = async {
+            while !ending.is_wanted() {
+                running.adapter.poll_events(|event| {
+                    if let Event::Link(link) = event {
+                        signals.set_link(link.up);
+                    }
+                })?;
+                Timer::after_millis(20).await;
+            }
+            Ok(())
+        };
+        let ended = match select3(runner.run(), watch, work(stack)).await {
+            Either3::First(never) => never,
+            Either3::Second(ended) | Either3::Third(ended) => ended,
+        };
+        drop(runner);
+        running.down(vec![driver.into_phy().into_ring()])?;
+        ended
     }
 
     /// The queue pair's interrupt, where the operating system delivers it.
@@ -96,15 +131,6 @@ impl Station {
             signals: self.signals,
             vector: self.vector,
         }
-    }
-
-    pub(crate) fn look_at_the_link(&mut self) -> Result<(), Cause> {
-        let signals = self.signals;
-        self.running.adapter.poll_events(|event| {
-            if let Event::Link(link) = event {
-                signals.set_link(link.up);
-            }
-        })
     }
 }
 
