@@ -278,6 +278,19 @@ case_forward_example() {
   awk 'NR == FNR {forwarded += $2; next} $2 > forwarded {exit 1}' /tmp/queues /tmp/visitor || fail 'more came back than was sent'
 }
 
+# From one port to another adapter, whose loopback sends everything back, and to the visitor.
+case_forward_ports_example() {
+  fastlinq bind "$RIGHT"
+  fastlinq bind "$LEFT"
+  code=0
+  timeout 60 example-forward --adapter "vfio:$RIGHT" --to "vfio:$A" --visitor "vfio:$LEFT" --queues 2 --seconds 2 >/tmp/example 2>&1 || code=$?
+  cat /tmp/example
+  [ $code = 0 ] || fail "exit code $code"
+  [ "$(grep -cE '^(other port, )?queue [01]: .* 0 buffers missing$' /tmp/example)" = 4 ] || fail 'buffers are missing'
+  sed -nE 's/^the visitor sent ([0-9]+) frames and got ([0-9]+) back$/\1 \2/p' /tmp/example >/tmp/visitor
+  awk '$2 > 100 && $1 >= $2 && $1 - $2 <= 256 {good++} END {exit good != 1}' /tmp/visitor || fail 'the visitor misses frames'
+}
+
 case_unbind() {
   expect "no driver has $A" fastlinq unbind "$A"
   expect 'driver      none' fastlinq list

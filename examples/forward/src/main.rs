@@ -1,7 +1,9 @@
-//! Sends what several queues receive back to where it came from, one core each, with live rates.
+//! Sends what several queues receive back to where it came from, or out of a second adapter and the other way round, one core for
+//! each queue, with live rates.
 //!
-//! Nothing is copied: the record of a received frame is handed to the transmit ring of the same queue pair. The queues share
-//! nothing; receive-side scaling spreads the flows over them.
+//! With one adapter nothing is copied: the record of a received frame is handed to the transmit ring of the same queue pair.
+//! Between two adapters frames are, since each reaches its own memory only. The queues share nothing; receive-side scaling
+//! spreads the flows over them.
 
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -10,10 +12,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
 use clap::Parser;
-use example_support::{AdapterArgs, AnyHost, Visitor, bring_up, idle, stop_flag};
+use example_support::{
+    AdapterArgs, AdapterName, AnyHost, Running, Visitor, bring_up, idle, open_far_port, stop_flag,
+};
 use fastlinq_hal::adapter::AdapterConfig;
 use fastlinq_hal::vport::{HashedHeaders, RssConfig};
-use fastlinq_net::{AdapterQueue, QueueConfig, RxPacket};
+use fastlinq_net::{AdapterQueue, QueueConfig, RxPacket, SendError};
 
 /// Microsoft's example key, with which anybody can check the hashes.
 const KEY: [u8; 40] = [
@@ -25,13 +29,16 @@ const BURST: usize = 32;
 /// Flows of the visitor.
 const FLOWS: u16 = 64;
 
-/// Sends what several queues receive back, with swapped MAC addresses.
+/// Sends what several queues receive back, with swapped MAC addresses; or with --to, as it is, out of another adapter.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Args {
     #[command(flatten)]
     adapter: AdapterArgs,
-    /// Queue pairs, each with a thread of its own.
+    /// A second adapter, another port for instance: what one receives the other sends.
+    #[arg(long, value_name = "ADAPTER")]
+    to: Option<AdapterName>,
+    /// Queue pairs of an adapter, each with a thread of its own.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=64))]
     queues: u16,
     /// Ends after so many seconds; Ctrl-C ends it, too.
@@ -47,48 +54,97 @@ struct Tally {
     dropped: AtomicU64,
 }
 
+type Queue = AdapterQueue<'static, AnyHost>;
+
+/// An adapter that is up, with its queues.
+struct Port {
+    host: AnyHost,
+    running: Running<AnyHost>,
+    queues: Vec<Queue>,
+}
+
+impl Port {
+    fn open(host: AnyHost, queues: u16, firmware: &[u8]) -> Result<Self> {
+        let config = AdapterConfig {
+            queue_pairs: queues,
+            ..AdapterConfig::default()
+        };
+        let mut running = bring_up(host.clone(), config, firmware)?;
+        let queues = (0..queues)
+            .map(|_| running.queue(&QueueConfig::default()))
+            .collect::<Result<Vec<_>>>()?;
+        let ids: Vec<_> = queues.iter().map(AdapterQueue::id).collect();
+        let rss = RssConfig {
+            queues: &ids,
+            hashed: HashedHeaders::IPV4 | HashedHeaders::IPV4_UDP | HashedHeaders::IPV4_TCP,
+            key: &KEY,
+        };
+        running.adapter.set_rss(running.vport, &rss)?;
+        running.go(&host)?;
+        Ok(Self {
+            host,
+            running,
+            queues,
+        })
+    }
+
+    /// Tells what the queues have done, and takes the adapter down.
+    fn close(mut self, name: &str) -> Result<AnyHost> {
+        for (number, queue) in self.queues.iter_mut().enumerate() {
+            let usage = queue.usage();
+            println!(
+                "{name}queue {number}: {} frames in, {} out, {} buffers missing",
+                queue.counters().receive.packets,
+                queue.counters().transmit.packets,
+                usage.missing()
+            );
+        }
+        self.running.down(self.queues)?;
+        Ok(self.host)
+    }
+}
+
 fn main() -> Result<ExitCode> {
     let args = Args::parse();
     let stop = stop_flag()?;
     let host = args.adapter.open()?;
+    let firmware = args.adapter.firmware()?;
     let mut visitor = Visitor::join(&args.adapter, &host)?;
-    let config = AdapterConfig {
-        queue_pairs: args.queues,
-        ..AdapterConfig::default()
+    let mut port = Port::open(host, args.queues, &firmware)?;
+    let mut other = match &args.to {
+        Some(name) => Some(Port::open(open_far_port(name)?, args.queues, &firmware)?),
+        None => None,
     };
-    let mut running = bring_up(host.clone(), config, &args.adapter.firmware()?)?;
-    let mut queues = (0..args.queues)
-        .map(|_| running.queue(&QueueConfig::default()))
-        .collect::<Result<Vec<_>>>()?;
-    let ids: Vec<_> = queues.iter().map(AdapterQueue::id).collect();
-    let rss = RssConfig {
-        queues: &ids,
-        hashed: HashedHeaders::IPV4 | HashedHeaders::IPV4_UDP | HashedHeaders::IPV4_TCP,
-        key: &KEY,
-    };
-    running.adapter.set_rss(running.vport, &rss)?;
-    running.go(&host)?;
+    let mut to = port.running.mac;
     if let Some(visitor) = &mut visitor {
         visitor.ready()?;
+        // What passes two ports comes back to the visitor with the addresses that it had.
+        if other.is_some() {
+            to = visitor.mac();
+        }
     }
-    let mac = running.mac;
 
-    let tallies: Vec<Tally> = queues.iter().map(|_| Tally::default()).collect();
+    let tallies: Vec<Tally> = port.queues.iter().map(|_| Tally::default()).collect();
     let visited = thread::scope(|scope| {
         let stop = &*stop;
-        let workers: Vec<_> = queues
-            .iter_mut()
-            .zip(&tallies)
-            .map(|(queue, tally)| (scope.spawn(|| work(queue, tally, &host, stop)), tally))
-            .collect();
-        let visitor = visitor.map(|visitor| scope.spawn(move || visit(visitor, mac, stop)));
-        rates(
-            &workers.iter().map(|(_, tally)| *tally).collect::<Vec<_>>(),
-            args.seconds,
-            stop,
-        );
+        let host = &port.host;
+        let far_host = other.as_ref().map(|other| other.host.clone());
+        let mut others = other.as_mut().map(|other| other.queues.iter_mut());
+        let mut workers = Vec::new();
+        for (queue, tally) in port.queues.iter_mut().zip(&tallies) {
+            let other = others
+                .as_mut()
+                .and_then(Iterator::next)
+                .zip(far_host.clone());
+            workers.push(scope.spawn(move || match other {
+                Some((other, far_host)) => exchange(queue, other, tally, [host, &far_host], stop),
+                None => reflect(queue, tally, host, stop),
+            }));
+        }
+        let visitor = visitor.map(|visitor| scope.spawn(move || visit(visitor, to, stop)));
+        rates(&tallies, args.seconds, stop);
         stop.store(true, Ordering::Relaxed);
-        for (worker, _) in workers {
+        for worker in workers {
             worker.join().map_err(|_| anyhow!("a worker panicked"))??;
         }
         let visited =
@@ -96,33 +152,22 @@ fn main() -> Result<ExitCode> {
         visited.transpose()?.transpose()
     })?;
 
-    for (number, queue) in queues.iter_mut().enumerate() {
-        let usage = queue.usage();
-        println!(
-            "queue {number}: {} frames in, {} out, {} buffers missing",
-            queue.counters().receive.packets,
-            queue.counters().transmit.packets,
-            usage.missing()
-        );
+    let mut hosts = vec![port.close("")?];
+    if let Some(other) = other {
+        hosts.push(other.close("other port, ")?);
     }
-    running.down(queues)?;
     if let Some((sent, back)) = visited {
         println!("the visitor sent {sent} frames and got {back} back");
     }
-    if let Some(rule) = host.violations().first() {
+    if let Some(rule) = hosts.iter().flat_map(AnyHost::violations).next() {
         println!("broken rule: {rule}");
         return Ok(ExitCode::FAILURE);
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// The loop of a core.
-fn work(
-    queue: &mut AdapterQueue<'static, AnyHost>,
-    tally: &Tally,
-    host: &AnyHost,
-    stop: &AtomicBool,
-) -> Result<()> {
+/// The loop of a core: sends what comes back.
+fn reflect(queue: &mut Queue, tally: &Tally, host: &AnyHost, stop: &AtomicBool) -> Result<()> {
     let mut burst = [RxPacket::EMPTY; BURST];
     while !stop.load(Ordering::Relaxed) {
         let taken = queue.receive(&mut burst)?;
@@ -149,8 +194,44 @@ fn work(
     Ok(())
 }
 
+/// The loop of a core between two adapters.
+fn exchange(
+    one: &mut Queue,
+    other: &mut Queue,
+    tally: &Tally,
+    hosts: [&AnyHost; 2],
+    stop: &AtomicBool,
+) -> Result<()> {
+    while !stop.load(Ordering::Relaxed) {
+        if pass_on(one, other, tally)? + pass_on(other, one, tally)? == 0 {
+            hosts.into_iter().for_each(idle);
+        }
+    }
+    Ok(())
+}
+
+/// Sends what one has received out of the other; how many frames that were.
+fn pass_on(from: &mut Queue, to: &mut Queue, tally: &Tally) -> Result<usize> {
+    let mut burst = [RxPacket::EMPTY; BURST];
+    let mut copy = Vec::new();
+    let taken = from.receive(&mut burst)?;
+    for packet in &burst[..taken] {
+        copy.resize(packet.len(), 0);
+        from.copy_to(packet, &mut copy);
+        from.release(packet);
+        let counter = match to.send(&copy) {
+            Ok(()) => &tally.forwarded,
+            // No room: the wire is slower than we are.
+            Err(SendError::Full) => &tally.dropped,
+            Err(error) => return Err(error.into()),
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+    Ok(taken)
+}
+
 /// Prints the rates once a second.
-fn rates(tallies: &[&Tally], seconds: Option<u64>, stop: &AtomicBool) {
+fn rates(tallies: &[Tally], seconds: Option<u64>, stop: &AtomicBool) {
     let begin = Instant::now();
     let mut before = vec![0; tallies.len()];
     let mut last = begin;

@@ -4,8 +4,26 @@ use std::process::Command;
 
 #[test]
 fn both_queues_forward_and_no_buffer_is_lost() {
+    runs(&[], &["queue 0: ", "queue 1: "]);
+}
+
+/// The second port has a loopback, so what passes both comes back to the visitor.
+#[test]
+fn two_ports_forward_to_each_other() {
+    let queues = [
+        "queue 0: ",
+        "queue 1: ",
+        "other port, queue 0: ",
+        "other port, queue 1: ",
+    ];
+    runs(&["--to", "model"], &queues);
+}
+
+#[track_caller]
+fn runs(arguments: &[&str], queues: &[&str]) {
     let output = Command::new(env!("CARGO_BIN_EXE_example-forward"))
         .args(["--queues", "2", "--seconds", "2"])
+        .args(arguments)
         .output()
         .expect("runs");
     let text = String::from_utf8_lossy(&output.stdout);
@@ -15,10 +33,10 @@ fn both_queues_forward_and_no_buffer_is_lost() {
         String::from_utf8_lossy(&output.stderr)
     );
     assert!(text.contains("/s ("), "rates are shown: {text}");
-    for queue in ["queue 0: ", "queue 1: "] {
+    for queue in queues {
         let line = text
             .lines()
-            .find_map(|line| line.strip_prefix(queue))
+            .find_map(|line| line.strip_prefix(*queue))
             .expect(queue);
         let frames: u64 = line
             .split(' ')

@@ -64,6 +64,21 @@ impl AdapterArgs {
     }
 }
 
+/// Opens an adapter for a program's second port. The software adapter in this process has a loopback there: every frame that it
+/// sends comes back.
+///
+/// # Errors
+///
+/// When it cannot be used.
+pub fn open_far_port(name: &AdapterName) -> Result<AnyHost> {
+    if *name == AdapterName::Model {
+        let far = ModelHost::builder().mac_base([2, 0x0e, 0x1e, 0xee, 0, 1]);
+        return Ok(AnyHost::Model(far.seed(11).loopback().build()));
+    }
+    let host = name.open();
+    host.with_context(|| format!("adapter {name} cannot be used"))
+}
+
 /// An adapter that is up, with its link, and a vport that receives every frame.
 pub struct Running<H: Host> {
     /// The adapter.

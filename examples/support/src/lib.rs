@@ -6,8 +6,10 @@
 mod adapter;
 mod visitor;
 
-pub use adapter::{AdapterArgs, Running, UpAdapter, bring_up, idle, stop_flag, storage};
-pub use fastlinq_host::AnyHost;
+pub use adapter::{
+    AdapterArgs, Running, UpAdapter, bring_up, idle, open_far_port, stop_flag, storage,
+};
+pub use fastlinq_host::{AdapterName, AnyHost};
 pub use visitor::Visitor;
 
 #[doc = include_str!("../../../docs/host-guide.md")]
