@@ -24,6 +24,7 @@ const VECTORS: u16 = 2;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) fn run(args: &HostCheckArgs) -> Result<ExitCode> {
+    args.adapter.can_be_driven()?;
     let source = firmware_source::find_for(&args.adapter, args.firmware.as_deref())?;
     let image = FirmwareImage::parse(&source.bytes)
         .map_err(|error| anyhow!("storm firmware file {}: {error}", source.origin))?;

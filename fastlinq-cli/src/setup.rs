@@ -14,12 +14,7 @@ pub(crate) fn host(args: &AdapterArgs) -> Result<(AnyHost, Recording)> {
         let (host, recording) = model(args)?;
         return Ok((AnyHost::Model(host), recording));
     }
-    if let AdapterName::Sysfs(_) = args.adapter {
-        bail!(
-            "{} is only looked at: fastlinq diagnose --adapter {0}; for more, vfio:ADDRESS",
-            args.adapter
-        );
-    }
+    args.adapter.can_be_driven()?;
     if args.trace.is_some() {
         bail!(
             "--trace records the software adapter in this process; `model serve --trace` records others"

@@ -248,11 +248,16 @@ fn adapters_that_cannot_be_opened_are_named() {
     let nobody = ends_with(1, &["up", "--adapter", "vfio-user:/nonexistent"]);
     assert!(nobody.contains("cannot connect"), "{nobody}");
     ends_with(2, &["up", "--adapter", "pci:3b:00.0"]);
-    let looked_at = ends_with(2, &["up", "--adapter", "sysfs:3b:00.0"]);
-    assert!(
-        looked_at.contains("diagnose --adapter sysfs:0000:3b:00.0"),
-        "{looked_at}"
-    );
+    for command in [&["up"][..], &["loop", "/etc/hostname"], &["host-check"]] {
+        let looked_at = ends_with(2, &[command, &["--adapter", "sysfs:3b:00.0"]].concat());
+        for what_next in [
+            "diagnose --adapter sysfs:0000:3b:00.0",
+            "fastlinq bind 0000:3b:00.0",
+            "vfio:0000:3b:00.0",
+        ] {
+            assert!(looked_at.contains(what_next), "{command:?}: {looked_at}");
+        }
+    }
     let none = Command::new(env!("CARGO_BIN_EXE_fastlinq"))
         .args(["up", "--adapter", "vfio:3b:00.0"])
         .env("FASTLINQ_FIRMWARE_DIR", "/nonexistent")

@@ -6,4 +6,4 @@ mod name;
 
 pub use any::{AnyBar, AnyHost, AnyRegion};
 pub use fastlinq_linux::PageSize;
-pub use name::{AdapterName, BadAdapterName, OpenError, OpenOptions};
+pub use name::{AdapterName, BadAdapterName, OnlyLookedAt, OpenError, OpenOptions};

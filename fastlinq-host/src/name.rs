@@ -117,6 +117,24 @@ impl fmt::Display for OpenError {
 
 impl std::error::Error for OpenError {}
 
+/// The adapter is only looked at, so nothing that drives it can be done.
+///
+/// Its [`Display`](fmt::Display) says what can, and what to do for more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OnlyLookedAt(pub PciAddress);
+
+impl fmt::Display for OnlyLookedAt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let address = self.0;
+        write!(
+            f,
+            "sysfs:{address} is only looked at, as `fastlinq diagnose --adapter sysfs:{address}` does; to drive it, give it to VFIO with `fastlinq bind {address}`, and name it vfio:{address}"
+        )
+    }
+}
+
+impl std::error::Error for OnlyLookedAt {}
+
 /// How an adapter is to be opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OpenOptions {
@@ -170,6 +188,18 @@ impl OpenOptions {
 }
 
 impl AdapterName {
+    /// Whether an adapter of this kind of name can be driven, with DMA and doorbells.
+    ///
+    /// # Errors
+    ///
+    /// [`OnlyLookedAt`] for `sysfs:`.
+    pub fn can_be_driven(&self) -> Result<(), OnlyLookedAt> {
+        match self {
+            Self::Sysfs(address) => Err(OnlyLookedAt(*address)),
+            _ => Ok(()),
+        }
+    }
+
     /// Opens the adapter, for a driver that polls. Interrupts: [`OpenOptions`].
     ///
     /// # Errors

@@ -45,6 +45,7 @@ impl AdapterArgs {
     ///
     /// When it cannot be used.
     pub fn open(&self) -> Result<AnyHost> {
+        self.adapter.can_be_driven()?;
         let host = self.adapter.open();
         host.with_context(|| format!("adapter {} cannot be used", self.adapter))
     }

@@ -63,6 +63,7 @@ impl Report {
 }
 
 pub(crate) fn run(args: &LoopArgs) -> Result<ExitCode> {
+    args.adapter.adapter.can_be_driven()?;
     let name = args.capture.display().to_string();
     let file = File::open(&args.capture).with_context(|| name.clone())?;
     let size = file.metadata().map_or(0, |metadata| metadata.len());
