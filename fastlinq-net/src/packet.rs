@@ -41,7 +41,7 @@ pub struct RxPacket {
     first: u32,
     /// Buffer number.
     number: u32,
-    /// Buffers (7:0), bytes of headers of an aggregation (15:8), headroom (31:16).
+    /// Headroom (15:0), bytes of headers of an aggregation (23:16), buffers behind the first (31:24).
     shape: u32,
 }
 
@@ -53,13 +53,13 @@ impl RxPacket {
         hash: 0,
         first: 0,
         number: NO_BUFFER,
-        shape: 0,
+        shape: further(0),
     };
 
     /// The shape of frames in one buffer.
     #[inline]
     pub(crate) const fn shape_of(headroom: u16) -> u32 {
-        1 | (headroom as u32) << 16
+        headroom as u32
     }
 
     /// A frame in one buffer.
@@ -88,7 +88,7 @@ impl RxPacket {
             hash: words[1] as u32,
             first: (words[1] >> 32) as u32,
             number,
-            shape: buffers as u32 | (headroom as u32) << 16,
+            shape: further(buffers) | headroom as u32,
         }
     }
 
@@ -96,7 +96,7 @@ impl RxPacket {
     pub(crate) const fn aggregated(self, header: u8, length: u16, buffers: u8) -> Self {
         Self {
             kind: self.kind & 0xffff | (length as u32) << 16,
-            shape: self.shape & !0xffff | buffers as u32 | (header as u32) << 8,
+            shape: self.shape & 0xffff | (header as u32) << 16 | further(buffers),
             ..self
         }
     }
@@ -113,8 +113,13 @@ impl RxPacket {
     }
 
     #[inline]
-    const fn start(&self) -> u64 {
-        (self.shape >> 16) as u64 + (self.first >> 16) as u8 as u64
+    const fn start(&self) -> u32 {
+        (self.shape as u16) as u32 + self.placement() as u32
+    }
+
+    #[inline]
+    const fn placement(&self) -> u8 {
+        (self.first >> 16) as u8
     }
 
     /// The first (mostly the only) buffer of the frame.
@@ -145,7 +150,7 @@ impl RxPacket {
     /// [`EMPTY`](Self::EMPTY).
     #[inline]
     pub const fn segments(&self) -> u8 {
-        self.shape as u8
+        ((self.shape >> 24) as u8).wrapping_add(1)
     }
 
     /// What the device joined, when it made this frame of several (LRO); `None` for a frame as it came.
@@ -156,7 +161,7 @@ impl RxPacket {
         if self.kind as u8 != AGGREGATION_START {
             return None;
         }
-        let header_bytes = (self.shape >> 8) as u8;
+        let header_bytes = (self.shape >> 16) as u8;
         Some(Aggregate {
             header_bytes,
             segment_payload: self.first_length().saturating_sub(header_bytes as u16),
@@ -338,11 +343,18 @@ pub enum Checksum {
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct TxPacket {
     buffer: u32,
-    offset: u64,
+    /// As that of [`RxPacket`].
+    shape: u32,
     length: u16,
     first_length: u16,
-    segments: u8,
+    /// Bytes between headroom and frame.
+    placement: u8,
     offload: Offload,
+}
+
+/// A shape's part for a number of buffers.
+const fn further(buffers: u8) -> u32 {
+    (buffers.wrapping_sub(1) as u32) << 24
 }
 
 impl TxPacket {
@@ -353,8 +365,8 @@ impl TxPacket {
             buffer: buffer.0,
             length,
             first_length: length,
-            offset: offset as u64,
-            segments: 1,
+            shape: offset as u32,
+            placement: 0,
             offload: Offload::NONE,
         }
     }
@@ -398,19 +410,20 @@ impl TxPacket {
     }
 
     #[inline]
-    pub(crate) const fn offset(&self) -> u64 {
-        self.offset
+    pub(crate) const fn offset(&self) -> u32 {
+        (self.shape as u16) as u32 + self.placement as u32
     }
 
     #[inline]
     pub(crate) const fn segments(&self) -> u8 {
-        self.segments
+        ((self.shape >> 24) as u8).wrapping_add(1)
     }
 
-    /// Whether one descriptor says all about it.
+    /// Where the frame starts, if it is in one buffer; more than any buffer has bytes, if not. No sum wraps: the highest
+    /// shape is that of no buffers, without anything else.
     #[inline]
-    pub(crate) const fn is_simple(&self) -> bool {
-        self.segments == 1 && self.offload.is_simple()
+    pub(crate) const fn offset_if_single(&self) -> u32 {
+        self.shape.wrapping_add(self.placement as u32)
     }
 
     /// Dwords 2 and 3 of the one descriptor.
@@ -426,10 +439,10 @@ impl From<RxPacket> for TxPacket {
     fn from(packet: RxPacket) -> Self {
         Self {
             buffer: packet.number(),
+            shape: packet.shape,
             length: (packet.kind >> 16) as u16,
             first_length: packet.first_length(),
-            offset: packet.start(),
-            segments: packet.segments(),
+            placement: packet.placement(),
             offload: Offload::NONE,
         }
     }
@@ -474,9 +487,9 @@ impl TxPacket {
     pub(crate) const fn as_received(&self) -> RxPacket {
         RxPacket {
             kind: (self.length as u32) << 16,
-            first: self.first_length as u32,
+            first: self.first_length as u32 | (self.placement as u32) << 16,
             number: self.buffer,
-            shape: self.segments as u32 | (self.offset as u32) << 16,
+            shape: self.shape & 0xff00_ffff,
             ..RxPacket::EMPTY
         }
     }
@@ -484,7 +497,7 @@ impl TxPacket {
     /// Descriptors that the frame takes.
     pub(crate) const fn descriptors(&self) -> usize {
         // One more where headers get one of their own.
-        let pieces = self.segments as usize + self.offload.is_segmentation() as usize;
+        let pieces = self.segments() as usize + self.offload.is_segmentation() as usize;
         let least = self.offload.descriptors() as usize;
         if pieces > least { pieces } else { least }
     }
@@ -543,7 +556,7 @@ mod tests {
             hash: 0xcafe_f00d,
             first: 600 | 2 << 16,
             number: 77,
-            shape: 5 | 66 << 8 | 64 << 16,
+            shape: 64 | 66 << 16 | 4 << 24,
         };
         assert_eq!((packet.len(), packet.offset()), (1500, 66));
         assert_eq!((packet.segments(), packet.buffer().get()), (5, 77));
@@ -554,6 +567,39 @@ mod tests {
         assert_eq!(aggregate.header_bytes, 66);
         assert_eq!(aggregate.segment_payload, 534);
         assert_eq!(RxPacket::EMPTY.aggregate(), None);
+    }
+
+    #[test]
+    fn one_number_tells_where_a_frame_in_one_buffer_starts() {
+        let head = Head {
+            first: 1 | 100 << 16,
+            second: 100 << 32 | 2 << 48,
+            buffers: 1,
+        };
+        let common = RxPacket::common(7, RxPacket::shape_of(64), head);
+        assert_eq!((common.segments(), common.offset()), (1, 66));
+        assert_eq!(TxPacket::from(common).offset_if_single(), 66);
+        let longest = TxPacket::new(BufferNumber(7), u16::MAX, 60);
+        assert_eq!(longest.offset_if_single(), 0xffff);
+        // Anything but one buffer without headers of an aggregation starts beyond every buffer.
+        let scattered = |buffers| RxPacket::scattered(7, 64, [0, 2 << 48], buffers);
+        for buffers in 0..=255 {
+            let packet = scattered(buffers);
+            assert_eq!((packet.segments(), packet.offset()), (buffers, 66));
+            let start = TxPacket::from(packet).offset_if_single();
+            assert_eq!(start > 0x1_00fe, buffers != 1, "{buffers}");
+            let joined = TxPacket::from(packet.aggregated(54, 1000, buffers));
+            assert_eq!(joined.segments(), buffers);
+            assert!(joined.offset_if_single() > 0x1_00fe);
+            let sent = joined.as_received();
+            assert_eq!((sent.segments(), sent.offset()), (buffers, 66));
+        }
+        assert_eq!(RxPacket::EMPTY.segments(), 0);
+        let nothing = RxPacket {
+            first: u32::MAX,
+            ..RxPacket::EMPTY
+        };
+        assert!(TxPacket::from(nothing).offset_if_single() > 0x1_00fe);
     }
 
     #[test]

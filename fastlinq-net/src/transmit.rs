@@ -9,7 +9,7 @@ use crate::counters::TransmitCounters;
 use crate::device::QueueDevice;
 use crate::fault::Fault;
 use crate::log::warning;
-use crate::memory::{Owner, RingMemory, Shared, Simple};
+use crate::memory::{Owner, RingMemory, Run, Shared, Simple};
 use crate::offload::Offload;
 use crate::packet::{Segment, TxPacket};
 use crate::pieces::{Bounds, Chain, NotPut, Put, put};
@@ -168,17 +168,12 @@ impl TransmitRing {
         let (_, start) = owner.transmit_indices();
         let room = self.room(owner);
         let run = owner.transmit_run(rings, shared, packets, room, self.simple);
-        let burst = Burst {
-            packets: run.packets,
-            bytes: run.bytes.into(),
-            refused: None,
-        };
         if run.packets == packets.len() {
-            self.finish(owner, device, start, &burst);
+            self.finish(owner, device, start, (run.packets, run.bytes.into()));
             return Ok(run.packets);
         }
-        let burst = self.rest(rings, owner, shared, packets, burst);
-        self.finish(owner, device, start, &burst);
+        let burst = self.rest(rings, owner, shared, packets, run);
+        self.finish(owner, device, start, (burst.packets, burst.bytes));
         match burst.refused {
             None => Ok(burst.packets),
             Some(rule) => Err(self.refuse(burst.packets, rule)),
@@ -193,8 +188,13 @@ impl TransmitRing {
         owner: &mut Owner<'_>,
         shared: &Shared<'_, R>,
         packets: &[P],
-        mut burst: Burst,
+        done: Run,
     ) -> Burst {
+        let mut burst = Burst {
+            packets: done.packets,
+            bytes: done.bytes.into(),
+            refused: None,
+        };
         loop {
             let rest = packets.get(burst.packets..).unwrap_or(&[]);
             let Some(packet) = rest.first() else { break };
@@ -261,7 +261,7 @@ impl TransmitRing {
                 break;
             }
         }
-        self.finish(owner, device, start, &burst);
+        self.finish(owner, device, start, (burst.packets, burst.bytes));
         match burst.refused {
             None => Ok(burst.packets),
             Some(rule) => Err(self.refuse(burst.packets, rule)),
@@ -276,11 +276,17 @@ impl TransmitRing {
 
     /// Counts a burst and rings the doorbell, if it put anything onto the ring.
     #[inline]
-    fn finish<D: QueueDevice>(&mut self, owner: &Owner<'_>, device: &D, start: u16, burst: &Burst) {
+    fn finish<D: QueueDevice>(
+        &mut self,
+        owner: &Owner<'_>,
+        device: &D,
+        start: u16,
+        (packets, bytes): (usize, u64),
+    ) {
         let (_, producer) = owner.transmit_indices();
         if producer != start {
-            self.counters.packets += burst.packets as u64;
-            self.counters.bytes += burst.bytes;
+            self.counters.packets += packets as u64;
+            self.counters.bytes += bytes;
             self.counters.doorbells += 1;
             device.ring_tx(producer);
         }

@@ -13,7 +13,7 @@ mod owner;
 mod rings;
 mod shared;
 
-pub(crate) use bursts::Simple;
+pub(crate) use bursts::{Run, Simple};
 pub(crate) use fifo::Fifo;
 pub(crate) use held::Held;
 pub(crate) use lease::Lease;
