@@ -49,6 +49,7 @@ pub enum InterruptMode {
 /// | `force` | by role |
 /// | `function_reset` | yes |
 /// | `flow_steering` | no |
+/// | `queue_statistics` | no |
 ///
 /// # Examples
 ///
@@ -79,6 +80,10 @@ pub struct AdapterConfig {
     /// Have memory for steering flows to queue pairs: 100 KiB more of DMA memory. Without it
     /// [`add_flow`](super::Adapter::add_flow) refuses.
     pub flow_steering: bool,
+    /// Have the firmware count for each queue pair apart, for
+    /// [`queue_statistics`](super::Adapter::queue_statistics). Each takes a number of the function's share of vports, from its
+    /// end, while it is open; queue pairs for which none is left are counted with their vport only.
+    pub queue_statistics: bool,
 }
 
 /// Most queue pairs that one adapter handle keeps track of.
@@ -104,6 +109,7 @@ impl Default for AdapterConfig {
             force: ForcePolicy::ByRole,
             function_reset: true,
             flow_steering: false,
+            queue_statistics: false,
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::vport::VportId;
 pub enum Misuse {
     /// The adapter is not up.
     NotUp,
-    /// All vports of the function are started.
+    /// All vports of the function are started, or their numbers count for queue pairs.
     NoFreeVport,
     /// The vport is not started.
     NoSuchVport(VportId),
@@ -75,6 +75,8 @@ pub enum Misuse {
     FlowProfile,
     /// The flow is not there, or of an earlier bring-up.
     NoSuchFlow(u16),
+    /// The queue pair is not counted apart: that was not asked for, or no statistics id was left.
+    NoQueueStatistics(QueuePairId),
     /// A tunnel has no UDP port, or two have the same.
     TunnelPorts,
     /// The link was not asked for.
@@ -142,6 +144,9 @@ impl fmt::Display for Misuse {
                 f.write_str("flows are steered by other fields; all of a function's have the same")
             }
             Self::NoSuchFlow(flow) => write!(f, "flow {flow} is not steered"),
+            Self::NoQueueStatistics(queue) => {
+                write!(f, "queue pair {} is not counted apart", queue.index())
+            }
             Self::TunnelPorts => {
                 f.write_str("a tunnel has no UDP port, or two tunnels have the same")
             }

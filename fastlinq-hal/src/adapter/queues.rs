@@ -12,7 +12,7 @@ use super::inner::Context;
 use super::inventory::Inventory;
 use super::running::{QueueSlot, Running};
 use super::states::Up;
-use super::status_block;
+use super::{statistics, status_block};
 use crate::core_state::Core;
 use crate::host::Host;
 use crate::log::debug;
@@ -145,6 +145,7 @@ impl<I: Inventory, H: Host> Adapter<Up<I>, H> {
         let (core, running) = self.inner.vport(vport)?;
         check_request(running, vport, queue, request)?;
         let mut port = take_port(core, running, queue, bring_up)?;
+        statistics::give_id(core, running, queue);
         let result = start(core, running, vport, request, &port);
         match result {
             Ok(()) => {
@@ -167,6 +168,7 @@ impl<I: Inventory, H: Host> Adapter<Up<I>, H> {
                     running.mark(queue, |slot| {
                         slot.status_block = block;
                         slot.vport = None;
+                        slot.statistics = None;
                     });
                 }
                 Err(OpenFailed {
@@ -219,12 +221,14 @@ impl<I: Inventory, H: Host> Adapter<Up<I>, H> {
                 cause: misuse.into(),
             });
         }
+        let vport = running.slot(queue).and_then(|slot| slot.vport);
         if let Err(error) = running.stop_queue_pair(&mut Context(core), queue) {
             return Err(CloseFailed {
                 port,
                 cause: error.into(),
             });
         }
+        statistics::take_id(core, running, queue, vport);
         let block = port.take_status_block();
         running.mark(queue, |slot| slot.status_block = block);
         debug!("queue pair {} closed", queue);

@@ -45,6 +45,10 @@ pub(crate) struct Numbers {
     pub(crate) statistics_port: u8,
     /// MTU in bytes for vports that name none.
     pub(crate) mtu: u16,
+    /// The function's share of vport numbers, which are statistics ids, too.
+    pub(crate) vport_share: u16,
+    /// Whether queue pairs have statistics ids of their own, as far as there are some.
+    pub(crate) queue_statistics: bool,
 }
 
 /// One queue pair's place.
@@ -61,6 +65,8 @@ pub(crate) struct QueueSlot<H: Host> {
     pub(crate) buffer_bytes: u16,
     /// Pages of the receive completion queue.
     pub(crate) completion_pages: u16,
+    /// Its own statistics id, counted from the function's first.
+    pub(crate) statistics: Option<u8>,
 }
 
 impl<H: Host> QueueSlot<H> {
@@ -222,6 +228,25 @@ impl<H: Host> Running<H> {
         self.vports
             .get_mut(usize::from(vport))
             .and_then(Option::as_mut)
+    }
+
+    /// The engine-absolute statistics id of a queue pair on a vport: its own, or the vport's.
+    pub(crate) fn statistics_id(&self, queue: u16, vport: u8) -> u8 {
+        let own = self.slot(queue).and_then(|slot| slot.statistics);
+        self.absolute_vport(own.unwrap_or(vport))
+    }
+
+    /// A statistics id that neither a vport nor a queue pair has, from the end of the function's share: vports take
+    /// theirs from its beginning.
+    pub(crate) fn free_statistics_id(&self) -> Option<u8> {
+        let ids = 0..self.numbers.vport_share.min(u8::MAX.into()) as u8;
+        ids.rev()
+            .find(|id| self.vport(*id).is_none() && !self.counts_for_queue(*id))
+    }
+
+    /// Whether a queue pair has the statistics id.
+    pub(crate) fn counts_for_queue(&self, id: u8) -> bool {
+        self.queues.iter().any(|slot| slot.statistics == Some(id))
     }
 
     pub(crate) fn slot(&self, queue: u16) -> Option<&QueueSlot<H>> {

@@ -226,6 +226,7 @@ impl<H: Host> Inner<H> {
                 transmitting: false,
                 buffer_bytes: 0,
                 completion_pages: 0,
+                statistics: None,
             };
             // The plan has at most as many queue pairs as there are places.
             let _ = queues.push(slot);
@@ -282,6 +283,8 @@ impl<H: Host> Inner<H> {
                 rss_engine: plan.rss_engine,
                 statistics_port: plan.identity.abs_pf % ports,
                 mtu: self.config.mtu.or(given).unwrap_or(DEFAULT_MTU),
+                vport_share: plan.vports,
+                queue_statistics: self.config.queue_statistics,
             },
             queues,
             vports: places,

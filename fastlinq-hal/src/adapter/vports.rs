@@ -30,8 +30,10 @@ impl<I: Inventory, H: Host> Adapter<Up<I>, H> {
         if config.aggregation.is_some_and(|wish| !wish.fits(mtu)) {
             return Err(Misuse::Aggregation.into());
         }
-        let free = running.vports.iter().position(Option::is_none);
-        let vport = free.ok_or(Misuse::NoFreeVport)? as u8;
+        let mut places = running.vports.iter().enumerate();
+        let free = places
+            .find(|(place, state)| state.is_none() && !running.counts_for_queue(*place as u8));
+        let vport = free.ok_or(Misuse::NoFreeVport)?.0 as u8;
         let absolute = u32::from(running.absolute_vport(vport));
         running.start_vport(&mut Context(core), vport, config)?;
         slowpath::clear_vport(&core.windows, running.numbers.layout, absolute);

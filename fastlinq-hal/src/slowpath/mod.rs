@@ -23,6 +23,9 @@ pub use queue::*;
 pub use ramrod::*;
 pub use return_code::*;
 pub use statistics::{
-    FunctionStatistics, PacketPathStatistics, Since, Traffic, TunnelTraffic, VportStatistics,
+    FunctionStatistics, PacketPathStatistics, QueueStatistics, Since, Traffic, TunnelTraffic,
+    VportStatistics,
 };
-pub(crate) use statistics::{clear_vport, counters, read_function, read_port, read_vport};
+pub(crate) use statistics::{
+    Together, clear_vport, counters, read_function, read_port, read_vport,
+};

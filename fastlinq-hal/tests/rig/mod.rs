@@ -362,11 +362,11 @@ impl Default for Setup {
 
 impl Rig {
     pub fn new(setup: Setup) -> Self {
-        let host = ModelHost::builder()
-            .chip(setup.chip)
-            .seed(11)
-            .interrupt_vectors(setup.vectors)
-            .build();
+        Self::on(ModelHost::builder().chip(setup.chip).seed(11), setup)
+    }
+
+    pub fn on(host: fastlinq_model_host::Builder, setup: Setup) -> Self {
+        let host = host.interrupt_vectors(setup.vectors).build();
         let (near, far) = cable();
         host.set_wire(0, Box::new(near));
         let config = AdapterConfig {

@@ -39,6 +39,7 @@ impl<H: Host> Running<H> {
                 aggregation: config.aggregation,
                 default_queue: None,
                 filter_epoch,
+                counted: slowpath::VportStatistics::default(),
             });
         }
         Ok(())
