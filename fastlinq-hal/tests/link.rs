@@ -4,9 +4,13 @@ mod rig;
 
 use fastlinq_hal::adapter::{Cause, Misuse};
 use fastlinq_hal::mfw::board::Led;
+use fastlinq_hal::mfw::extended_link::{
+    ExtendedFec, ExtendedLink, ExtendedSpeed, ExtendedSpeedSet,
+};
 use fastlinq_hal::mfw::link::{EnergyEfficiency, Fec, LinkSettings, Pause, Speed, SpeedSet};
 use fastlinq_hal::mfw::link_report::{LinkFinding, ModuleState, Party};
-use fastlinq_model_host::model::mfw::{Module, Partner, speed};
+use fastlinq_model_host::ModelHost;
+use fastlinq_model_host::model::mfw::{Module, Partner, Persona, speed};
 use rig::{Rig, Setup};
 
 fn rig() -> Rig {
@@ -225,5 +229,76 @@ fn negotiation_restarts_and_the_light_obeys() {
         rig.adapter.restart_negotiation(),
         Err(Cause::Misuse(Misuse::NoLink))
     ));
+    rig.finish();
+}
+
+#[test]
+fn the_extended_form_is_for_a_firmware_that_announces_it() {
+    let wish = |speed, fec| LinkSettings {
+        extended: Some(ExtendedLink {
+            speed,
+            advertise: ExtendedSpeedSet::default().with(ExtendedSpeed::G10),
+            fec,
+        }),
+        advertise: SpeedSet::default(),
+        fec: None,
+        ..LinkSettings::default()
+    };
+    let mut plain = rig();
+    let before = plain.adapter.link().unwrap();
+    assert_eq!(
+        plain.adapter.set_link(&wish(None, ExtendedFec::empty())),
+        Err(Cause::Misuse(Misuse::NoExtendedLink))
+    );
+    assert_eq!(plain.adapter.link().unwrap(), before, "nothing was sent");
+    plain.finish();
+
+    let persona = Persona::by_name("modern").unwrap();
+    let features = persona.features | 1 << 6;
+    let host = ModelHost::builder()
+        .seed(11)
+        .persona(persona.features(features));
+    let mut rig = Rig::on(
+        host,
+        Setup {
+            queues: 1,
+            ..Setup::default()
+        },
+    );
+    for (speed, fec, expected) in [
+        (
+            Some(ExtendedSpeed::G25),
+            ExtendedFec::G25_RS528,
+            (Speed::G25, Fec::ReedSolomon),
+        ),
+        (
+            Some(ExtendedSpeed::G25),
+            ExtendedFec::G25_FIRE_CODE,
+            (Speed::G25, Fec::FireCode),
+        ),
+        (None, ExtendedFec::G10_NONE, (Speed::G10, Fec::None)),
+        (
+            None,
+            ExtendedFec::G10_FIRE_CODE,
+            (Speed::G10, Fec::FireCode),
+        ),
+    ] {
+        let settings = wish(speed, fec);
+        let found = findings(&mut rig, &settings);
+        let link = rig.adapter.link().unwrap();
+        assert_eq!((link.speed, link.fec), (Some(expected.0), expected.1));
+        assert_eq!(link.autonegotiation, speed.is_none());
+        assert_eq!(found, []);
+    }
+    // Four lanes of this port there are not.
+    let found = findings(
+        &mut rig,
+        &wish(Some(ExtendedSpeed::G100R4), ExtendedFec::G100_RS528),
+    );
+    assert!(!rig.adapter.link().unwrap().up);
+    assert!(
+        found.contains(&LinkFinding::SpeedNotInFlash(Speed::G100)),
+        "{found:?}"
+    );
     rig.finish();
 }

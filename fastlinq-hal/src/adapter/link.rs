@@ -29,7 +29,7 @@ impl<I: Inventory, H: Host> Adapter<Up<I>, H> {
     ///
     /// # Errors
     ///
-    /// [`Misuse::IdleTimer`], or when the management firmware does not answer. It does not refuse in a way that known
+    /// [`Misuse::IdleTimer`], [`Misuse::NoExtendedLink`], or when the management firmware does not answer. It does not refuse in a way that known
     /// drivers look at; [`link_report`](Self::link_report) finds out what became of the wish.
     pub fn set_link(&mut self, settings: &LinkSettings) -> Result<LinkState, Cause> {
         if let Some(energy) = settings
@@ -37,6 +37,9 @@ impl<I: Inventory, H: Host> Adapter<Up<I>, H> {
             .filter(|energy| energy.timer_us > MAX_IDLE_US)
         {
             return Err(Misuse::IdleTimer(energy.timer_us).into());
+        }
+        if settings.extended.is_some() && !self.inner.core.mfw.features.extended_speed() {
+            return Err(Misuse::NoExtendedLink.into());
         }
         self.inner.link = Some(*settings);
         let answer = link::bring_up(&mut self.inner.core, settings)?;

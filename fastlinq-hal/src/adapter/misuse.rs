@@ -81,6 +81,8 @@ pub enum Misuse {
     TunnelPorts,
     /// The link was not asked for.
     NoLink,
+    /// Speed or error correction in the extended form, for which the management firmware does not announce a capability.
+    NoExtendedLink,
     /// The time in microseconds until the transmitter idles is out of range.
     IdleTimer(u32),
     /// Interrupts are wanted and the host has no vectors for them.
@@ -151,6 +153,9 @@ impl fmt::Display for Misuse {
                 f.write_str("a tunnel has no UDP port, or two tunnels have the same")
             }
             Self::NoLink => f.write_str("the link was not asked for"),
+            Self::NoExtendedLink => f.write_str(
+                "the management firmware does not announce the extended form of speed and error correction",
+            ),
             Self::IdleTimer(us) => {
                 write!(
                     f,

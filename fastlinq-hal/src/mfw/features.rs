@@ -106,15 +106,19 @@ pub fn query<H: Host>(core: &mut Core<H>) -> Result<Answer<Features>, MailboxErr
 }
 
 /// Tells the management firmware what the driver understands (FEATURE_SUPPORT): energy-efficient Ethernet,
-/// FEC control, virtual link. Belongs right behind LOAD_REQ.
+/// FEC control, virtual link, and the extended form of speed and FEC where the firmware announces it. Belongs right behind
+/// LOAD_REQ.
 ///
 /// # Errors
 ///
 /// [`MailboxError`].
 pub fn declare<H: Host>(core: &mut Core<H>) -> Result<Answer<()>, MailboxError> {
-    let param = request::FEATURE_SUPPORT_PORT_EEE
+    let mut param = request::FEATURE_SUPPORT_PORT_EEE
         | request::FEATURE_SUPPORT_PORT_FEC_CONTROL
         | request::FEATURE_SUPPORT_FUNC_VLINK;
+    if core.mfw.features.extended_speed() {
+        param |= request::FEATURE_SUPPORT_PORT_EXT_SPEED_FEC_CONTROL;
+    }
     let reply = core.command(DriverCommand::FEATURE_SUPPORT, param, &[])?;
     Ok(reply.judge_ok(|_| ()))
 }
@@ -206,6 +210,12 @@ mod tests {
             assert_eq!(request.param, 0x1_0006);
             Act::Answer(0x16, 0, vec![])
         });
+        assert_eq!(declare(&mut core), Ok(Answer::Done(())));
+        let mut core = attached(|request: &Request| {
+            assert_eq!(request.param, 0x1_000e);
+            Act::Answer(0x16, 0, vec![])
+        });
+        core.mfw.features = Features(1 << 6);
         assert_eq!(declare(&mut core), Ok(Answer::Done(())));
     }
 

@@ -9,6 +9,7 @@ use fastlinq_pac::mfw::{
 };
 use zerocopy::{FromZeros, IntoBytes};
 
+use super::extended_link::ExtendedLink;
 use super::{Answer, MailboxError, SectionError};
 use crate::core_state::Core;
 use crate::host::Host;
@@ -400,6 +401,9 @@ pub struct LinkSettings {
     pub fec: Option<Fec>,
     /// Energy-efficient Ethernet; sent only to a management firmware that knows it.
     pub energy: Option<EnergyEfficiency>,
+    /// Speed and error correction in the extended form, which then count instead; only for a management firmware that
+    /// announces it.
+    pub extended: Option<ExtendedLink>,
 }
 
 impl Default for LinkSettings {
@@ -415,6 +419,7 @@ impl Default for LinkSettings {
             loopback: Loopback::None,
             fec: None,
             energy: None,
+            extended: None,
         }
     }
 }
@@ -445,6 +450,11 @@ impl LinkSettings {
         }
         if let (Some(fec), true) = (self.fec, features.fec_control()) {
             wish.fec_mode.set(fec.encode());
+        }
+        if let (Some(extended), true) = (self.extended, features.extended_speed()) {
+            wish.extended_speed.set(extended.speed_word());
+            // The bits stand in their final places.
+            wish.fec_mode.set(wish.fec_mode.get() | extended.fec.bits());
         }
         wish
     }

@@ -402,6 +402,7 @@ pub fn read<H: Host>(
         report.find(LinkFinding::NotRequested);
         return Ok(report);
     };
+    let wish = wish.in_basic_form();
     report.judge_request(&wish);
     let faults = report.state.faults;
     for (there, finding) in [

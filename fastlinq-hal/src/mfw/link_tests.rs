@@ -1,6 +1,7 @@
 use std::string::ToString;
 use std::vec;
 
+use super::super::extended_link::{ExtendedFec, ExtendedSpeed, ExtendedSpeedSet};
 use super::*;
 use crate::access::fake::{Act, FUNCTION, PORT, Request, agreeable, attached};
 use crate::mfw::features;
@@ -111,6 +112,7 @@ fn wishes_go_where_the_firmware_takes_them() {
             advertise_10g: true,
             timer_us: 0xa00,
         }),
+        extended: None,
     };
     for (feature, energy, fec) in [(0, 0, 0), (0x22, 0xa00b, 2), (0x20, 0, 2)] {
         let mut core = attached(move |request: &Request| {
@@ -134,4 +136,50 @@ fn refused_settings_are_told() {
             param: 0
         })
     );
+}
+
+#[test]
+fn the_extended_form_is_two_words_for_a_firmware_that_announces_it() {
+    let force = ExtendedLink {
+        speed: Some(ExtendedSpeed::G100P4),
+        advertise: ExtendedSpeedSet::default(),
+        fec: ExtendedFec::G100_RS528 | ExtendedFec::G25_NONE,
+    };
+    let negotiate = ExtendedLink {
+        speed: None,
+        advertise: ExtendedSpeedSet::default()
+            .with(ExtendedSpeed::G1)
+            .with(ExtendedSpeed::G50R2)
+            .with(ExtendedSpeed::G100P4),
+        fec: ExtendedFec::empty(),
+    };
+    for (extended, feature, words) in [
+        (force, 0x60, [0x20_0402, 0x200]),
+        (negotiate, 0x60, [2, 0x0121_0001]),
+        (force, 0x20, [2, 0]),
+        (force, 0x40, [0x20_0400, 0x200]),
+    ] {
+        let settings = LinkSettings {
+            fec: Some(Fec::ReedSolomon),
+            extended: Some(extended),
+            ..LinkSettings::default()
+        };
+        let mut core = attached(move |request: &Request| {
+            assert_eq!(request.union[6..8], words, "{extended:?} {feature:#x}");
+            Act::Answer(0x2120, 0, vec![])
+        });
+        core.mfw.features = features::Features(feature);
+        assert_eq!(bring_up(&mut core, &settings), Ok(Answer::Done(())));
+    }
+    for (bit, speed) in ExtendedSpeed::ALL.into_iter().enumerate() {
+        let one = ExtendedSpeedSet(1 << bit);
+        assert!(one.iter().eq([speed]));
+        let word = ExtendedLink {
+            speed: Some(speed),
+            advertise: one,
+            fec: ExtendedFec::empty(),
+        };
+        // Forced speeds begin at bit 1, behind "negotiate"; advertised ones at bit 16.
+        assert_eq!(word.speed_word(), 2 << bit | 0x1_0000 << bit, "{speed:?}");
+    }
 }

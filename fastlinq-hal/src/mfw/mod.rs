@@ -23,6 +23,7 @@ mod attach;
 pub mod bist;
 pub mod board;
 pub mod events;
+pub mod extended_link;
 pub mod features;
 pub mod function;
 mod halt;

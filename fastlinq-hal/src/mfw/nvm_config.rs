@@ -263,6 +263,7 @@ fn link_settings(link: u32, external_phy: u32, speeds: SpeedSet) -> LinkSettings
             advertise_10g: true,
             timer_us,
         }),
+        extended: None,
     }
 }
 

@@ -136,7 +136,7 @@ pub struct PhyConfig {
     pub loopback: u32,
     /// Energy-efficient Ethernet: bit 0 on, bit 1 low-power idle, bits 2 and 3 offer 1G and 10G, bits 31:4 timer in us.
     pub eee: u32,
-    /// Bits 7:0 error correction: 0 none, 1 FireCode, 2 RS, 7 automatic.
+    /// Bits 7:0 error correction: 0 none, 1 FireCode, 2 RS, 7 automatic; 31:8 those that may be used, for each speed.
     pub fec: u32,
     /// Bits 15:0 forced, 31:16 offered speeds in the extended encoding; 0 when unused.
     pub extended_speed: u32,
@@ -174,6 +174,24 @@ fn extended_capability(bits: u32) -> u32 {
     .into_iter()
     .filter(|(extended, _)| bits & extended != 0)
     .fold(0, |sum, (_, capability)| sum | capability)
+}
+
+/// Error corrections that the extended encoding allows at a speed, the strongest first.
+fn extended_fec(speed_bit: u32, bits: u32) -> [Option<Fec>; 3] {
+    let (rs, fire_code, none) = match speed_bit {
+        speed::G10 => (0, 0x200, 0x100),
+        speed::G25 => (0x1000, 0x800, 0x400),
+        speed::G40 => (0, 0x4000, 0x2000),
+        speed::G50 => (0x6_0000, 0x1_0000, 0x8000),
+        speed::G100 => (0x60_0000, 0x10_0000, 0x8_0000),
+        _ => (0, 0, 0),
+    };
+    let allowed = |mask: u32, fec| (bits & mask != 0).then_some(fec);
+    [
+        allowed(rs, Fec::Rs),
+        allowed(fire_code, Fec::FireCode),
+        allowed(none, Fec::None),
+    ]
 }
 
 /// Which optional parts of the PHY configuration the firmware honours.
@@ -371,13 +389,23 @@ impl PortLink {
 
     /// The correction both ends use, or `None` where they cannot agree.
     fn fec(&self, speed_bit: u32, accepted: u32) -> Option<Fec> {
-        if !self.features.fec || speed_bit & (speed::G1 | speed::G20) != 0 {
+        let chooses = self.features.fec || self.features.extended;
+        if !chooses || speed_bit & (speed::G1 | speed::G20) != 0 {
             return Some(Fec::None);
         }
         let accepts = |fec: Fec| accepted >> fec as u32 & 1 != 0;
+        let chosen = extended_fec(speed_bit, self.config.fec);
+        if self.features.extended && chosen.iter().any(Option::is_some) {
+            return chosen.into_iter().flatten().find(|fec| accepts(*fec));
+        }
         let allows_rs = speed_bit & (speed::G25 | speed::G50 | speed::G100) != 0;
         let allows_firecode = speed_bit & speed::G100 == 0;
-        match self.config.fec & 0xff {
+        let basic = if self.features.fec {
+            self.config.fec & 0xff
+        } else {
+            0
+        };
+        match basic {
             1 if allows_firecode => accepts(Fec::FireCode).then_some(Fec::FireCode),
             2 if allows_rs => accepts(Fec::Rs).then_some(Fec::Rs),
             7 if allows_rs && accepts(Fec::Rs) => Some(Fec::Rs),

@@ -243,3 +243,55 @@ fn extended_speeds_count_only_when_the_feature_is_there() {
     };
     assert_eq!(after(&mut port, offered).speed_mbps, 10_000);
 }
+
+#[test]
+fn the_extended_encoding_chooses_speed_and_correction() {
+    let features = LinkFeatures {
+        extended: true,
+        ..ALL
+    };
+    let every = 0x7f;
+    // Forced or offered, allowed corrections, and what comes of it: Mb/s and correction.
+    let cases: [(u32, u32, Option<(u32, Fec)>); 9] = [
+        (0x08, 0x1000, Some((25_000, Fec::Rs))),
+        (0x08, 0x0800, Some((25_000, Fec::FireCode))),
+        (0x08, 0x0400, Some((25_000, Fec::None))),
+        (0x08, 0x1c00, Some((25_000, Fec::Rs))),
+        // Bits of another speed leave the basic field in force.
+        (0x08, 0x0100 | 1, Some((25_000, Fec::FireCode))),
+        (0x20, 0x4_0000, Some((50_000, Fec::Rs))),
+        (0x200, 0x20_0000, Some((100_000, Fec::Rs))),
+        (0x0006 << 15 | 1, 0x0200 | 2, Some((10_000, Fec::FireCode))),
+        (0x0800_0000, 0, None),
+    ];
+    for (extended_speed, fec, expected) in cases {
+        let mut port = PortLink::new(every, features, Some(Partner::default()));
+        let config = PhyConfig {
+            extended_speed,
+            fec,
+            advertised: 0,
+            ..autoneg()
+        };
+        let resolved = after(&mut port, config);
+        let found = resolved
+            .is_up()
+            .then_some((resolved.speed_mbps, resolved.status >> 27 & 7));
+        let expected = expected.map(|(speed, fec)| (speed, fec as u32));
+        assert_eq!(found, expected, "{extended_speed:#x} {fec:#x}");
+    }
+    // What the partner does not accept is no link, and without the capability the words do not count.
+    let partner = Partner {
+        fec: 0b011,
+        ..Partner::default()
+    };
+    let config = PhyConfig {
+        extended_speed: 8,
+        fec: 0x1000,
+        advertised: speed::G10,
+        ..autoneg()
+    };
+    let mut port = PortLink::new(every, features, Some(partner));
+    assert!(!after(&mut port, config).is_up());
+    let mut port = PortLink::new(every, ALL, Some(partner));
+    assert_eq!(after(&mut port, config).speed_mbps, 10_000);
+}
