@@ -252,7 +252,7 @@ fn the_extended_encoding_chooses_speed_and_correction() {
     };
     let every = 0x7f;
     // Forced or offered, allowed corrections, and what comes of it: Mb/s and correction.
-    let cases: [(u32, u32, Option<(u32, Fec)>); 9] = [
+    let cases = [
         (0x08, 0x1000, Some((25_000, Fec::Rs))),
         (0x08, 0x0800, Some((25_000, Fec::FireCode))),
         (0x08, 0x0400, Some((25_000, Fec::None))),
