@@ -3,156 +3,26 @@
 use core::fmt;
 use core::task::{Context, Poll};
 
-use fastlinq_hal::host::DmaAllocator;
-use fastlinq_hal::queue::QueuePairRequest;
-
 use crate::completion::SlowPathCompletion;
-use crate::config::{ConfigError, PrepareError, QueueConfig};
+use crate::config::QueueConfig;
 use crate::counters::Counters;
 use crate::device::QueueDevice;
 use crate::engine::{Engine, SendError, Usage};
 use crate::fault::Fault;
 use crate::frame::{RxFrame, Segments};
 use crate::log::debug;
-use crate::memory::{Fifo, Held, PAGE, RingLayout, RingMemory, Shared, take_into_use};
+use crate::memory::{Held, Shared};
 use crate::packet::{BufferNumber, RxPacket, Segment, TxPacket};
 use crate::pieces::TxFrame;
-use crate::receive::ReceiveRing;
 use crate::ring::{Ring, poll_to_send};
 use crate::signal::QueueSignal;
-use crate::storage::Storage;
-use crate::transmit::{TransmitError, TransmitRing};
+use crate::transmit::TransmitError;
 
-/// Rings and buffers of a queue pair that the device does not know yet. Dropping it returns their memory.
-pub struct PreparedQueue<'m, D: QueueDevice> {
-    engine: Engine<'m, D>,
-    shared: Shared<'m, D::Region>,
-    buffers: Held<D::Region>,
-    config: QueueConfig,
-}
+mod not_stopped;
+mod prepared;
 
-impl<'m, D: QueueDevice> PreparedQueue<'m, D> {
-    /// Allocates rings and buffers: one region each.
-    ///
-    /// # Errors
-    ///
-    /// [`PrepareError`]; everything is freed again.
-    pub fn new(
-        allocator: &mut impl DmaAllocator<Region = D::Region>,
-        config: &QueueConfig,
-        storage: impl Into<Storage<'m>>,
-    ) -> Result<Self, PrepareError> {
-        config.check()?;
-        let mut storage = storage.into();
-        let room = storage.buffers();
-        if room < config.buffers as usize {
-            return Err(ConfigError::StorageBuffers { room }.into());
-        }
-        let posted = core::mem::take(&mut storage.posted);
-        let sent = core::mem::take(&mut storage.sent);
-        let posted = Fifo::new(posted, config.receive_ring.into());
-        let sent = Fifo::new(sent, config.transmit_ring.into());
-        let (Some(posted), Some(sent)) = (posted, sent) else {
-            return Err(ConfigError::StorageRings.into());
-        };
-        let layout = RingLayout::new(
-            config.receive_ring,
-            config.receive_ring.next_power_of_two(),
-            config.transmit_ring,
-        );
-        let size = layout.bytes();
-        let rings = RingMemory::new(allocator.allocate(size, PAGE)?, layout);
-        let rings = rings.ok_or(PrepareError::Region { size })?;
-        let size = config.buffers as usize * usize::from(config.buffer_bytes);
-        let region = allocator.allocate(size, PAGE)?;
-        let stride = config.buffer_bytes.into();
-        let fifos = (posted, sent);
-        let (buffers, shared, owner) =
-            take_into_use(region, stride, config.buffers, storage, fifos)
-                .ok_or(PrepareError::Region { size })?;
-        let receive = ReceiveRing::new(config, rings.completion_slots());
-        let transmit = TransmitRing::new(config);
-        Ok(Self {
-            engine: Engine {
-                receive,
-                transmit,
-                rings,
-                owner,
-            },
-            shared,
-            buffers,
-            config: *config,
-        })
-    }
-
-    /// What the adapter has to know of the rings.
-    pub fn request(&self) -> QueuePairRequest {
-        let (cqe_pbl, cqe_pages) = self.engine.rings.completion_table();
-        let (tx_pbl, tx_pages) = self.engine.rings.transmit_table();
-        QueuePairRequest {
-            rx_buffer_bytes: self.config.receive_bytes(),
-            rx_bd_base: self.engine.rings.receive_bus(),
-            cqe_pbl,
-            cqe_pages,
-            tx_pbl,
-            tx_pages,
-            coalescing: self.config.coalescing,
-        }
-    }
-
-    /// Bus address and size in bytes of the packet buffers.
-    pub fn buffer_memory(&self) -> (fastlinq_pac::BusAddress, usize) {
-        let start = fastlinq_pac::BusAddress(self.shared.bus_address(0));
-        (
-            start,
-            self.config.buffers as usize * usize::from(self.config.buffer_bytes),
-        )
-    }
-
-    /// Goes on counting where another queue pair ended. What it had sent, it has completed.
-    pub(crate) fn continue_counting(&mut self, counters: Counters) {
-        self.engine.continue_counting(counters);
-    }
-
-    /// What was counted so far, by the queue pair that this one was or goes on from.
-    pub(crate) fn counters(&self) -> Counters {
-        self.engine.counters()
-    }
-
-    /// From now on dropping leaks the memory on purpose: the device may write to it.
-    pub(crate) fn give_to_device(&mut self) {
-        self.engine.rings.held_mut().give_to_device();
-        self.buffers.give_to_device();
-    }
-
-    /// Never returns the memory to the host; gives its size in bytes.
-    pub(crate) fn leak(mut self) -> usize {
-        self.give_to_device();
-        self.engine.rings.held().len() + self.buffers.len()
-    }
-
-    /// Works with a device that has started with [`request`](Self::request): fills the receive ring and publishes it.
-    pub fn start(mut self, device: D) -> QueuePair<'m, D> {
-        self.give_to_device();
-        let mut queue = QueuePair {
-            engine: self.engine,
-            shared: self.shared,
-            device,
-            buffers: self.buffers,
-            config: self.config,
-        };
-        queue.engine.refill(&queue.shared, &queue.device);
-        queue
-    }
-}
-
-impl<D: QueueDevice> fmt::Debug for PreparedQueue<'_, D> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PreparedQueue")
-            .field("config", &self.config)
-            .finish_non_exhaustive()
-    }
-}
+pub use not_stopped::NotStopped;
+pub use prepared::PreparedQueue;
 
 /// A receive and a transmit queue with the buffers that they work on.
 ///
@@ -564,46 +434,6 @@ impl<'q, 'm, D: QueueDevice> Worker<'q, 'm, D> {
         self.engine.reclaim(self.shared, frame)
     }
 }
-
-/// The device did not confirm that it let go of a queue pair.
-///
-/// Closing may be tried again. Dropping this leaves the queue pair's memory allocated for good.
-pub struct NotStopped<'m, D: QueueDevice, E> {
-    /// The queue pair.
-    pub queue: QueuePair<'m, D>,
-    /// Why.
-    pub cause: E,
-}
-
-impl<D: QueueDevice, E> NotStopped<'_, D, E> {
-    /// Gives up: the memory stays allocated for good. Gives the reason, and the bytes for the report.
-    pub fn leak(self) -> (E, usize) {
-        let bytes = self.queue.memory_bytes();
-        (self.cause, bytes)
-    }
-}
-
-impl<D: QueueDevice, E: fmt::Debug> fmt::Debug for NotStopped<'_, D, E> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("NotStopped")
-            .field("cause", &self.cause)
-            .field("bytes", &self.queue.memory_bytes())
-            .finish_non_exhaustive()
-    }
-}
-
-impl<D: QueueDevice, E: fmt::Display> fmt::Display for NotStopped<'_, D, E> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{}; {} bytes stay with the device",
-            self.cause,
-            self.queue.memory_bytes()
-        )
-    }
-}
-
-impl<D: QueueDevice, E: fmt::Debug + fmt::Display> core::error::Error for NotStopped<'_, D, E> {}
 
 impl<D: QueueDevice> fmt::Debug for QueuePair<'_, D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -28,7 +28,8 @@ pub struct Rates {
     pub duplicate: u16,
     /// Frames with one wrong bit.
     pub corrupt: u16,
-    /// Frames that are held back for some calls, so that others overtake them.
+    /// Frames that are held back for some calls, so that others overtake them. A task that sleeps until the device interrupts
+    /// makes none meanwhile: wake it now and then.
     pub delay: u16,
     /// Most calls that a frame is held back for. 0 counts as 1.
     pub delay_calls: u8,
@@ -420,36 +421,7 @@ impl<R: Ring, S: BorrowMut<FaultState>> Ring for FaultInjector<R, S> {
         }
     }
 
-    fn reap(&mut self) -> Result<u16, Fault> {
-        self.ring.reap()
-    }
-    fn transmit_room(&self) -> u16 {
-        self.ring.transmit_room()
-    }
-    fn take_buffer(&mut self) -> Option<BufferNumber> {
-        self.ring.take_buffer()
-    }
-    fn release_buffer(&mut self, buffer: BufferNumber) -> bool {
-        self.ring.release_buffer(buffer)
-    }
-    fn release(&mut self, packet: &RxPacket) -> bool {
-        self.ring.release(packet)
-    }
-    fn buffer(&self, buffer: BufferNumber) -> Option<&[u8]> {
-        self.ring.buffer(buffer)
-    }
-    fn buffer_mut(&mut self, buffer: BufferNumber) -> Option<&mut [u8]> {
-        self.ring.buffer_mut(buffer)
-    }
-    fn segments(&self, packet: &RxPacket) -> Segments<'_, R::Region> {
-        self.ring.segments(packet)
-    }
-    fn status(&self) -> u32 {
-        self.ring.status()
-    }
-    fn arm(&mut self, seen: u32) {
-        self.ring.arm(seen);
-    }
+    passed_on!();
 }
 
 /// Turns one bit of the frame's first buffer over; `false` when the program does not own it.

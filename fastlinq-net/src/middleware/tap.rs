@@ -134,36 +134,7 @@ impl<R: Ring, O: Observer> Ring for Tap<R, O> {
         Tap::new(self.ring.rest(), &mut self.observer)
     }
 
-    fn reap(&mut self) -> Result<u16, Fault> {
-        self.ring.reap()
-    }
-    fn transmit_room(&self) -> u16 {
-        self.ring.transmit_room()
-    }
-    fn take_buffer(&mut self) -> Option<BufferNumber> {
-        self.ring.take_buffer()
-    }
-    fn release_buffer(&mut self, buffer: BufferNumber) -> bool {
-        self.ring.release_buffer(buffer)
-    }
-    fn release(&mut self, packet: &RxPacket) -> bool {
-        self.ring.release(packet)
-    }
-    fn buffer(&self, buffer: BufferNumber) -> Option<&[u8]> {
-        self.ring.buffer(buffer)
-    }
-    fn buffer_mut(&mut self, buffer: BufferNumber) -> Option<&mut [u8]> {
-        self.ring.buffer_mut(buffer)
-    }
-    fn segments(&self, packet: &RxPacket) -> Segments<'_, R::Region> {
-        self.ring.segments(packet)
-    }
-    fn status(&self) -> u32 {
-        self.ring.status()
-    }
-    fn arm(&mut self, seen: u32) {
-        self.ring.arm(seen);
-    }
+    passed_on!();
 }
 
 /// The packets from the first on that the transmit ring has room for now.
