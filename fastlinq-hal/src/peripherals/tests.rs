@@ -204,7 +204,7 @@ fn every_failure_has_a_kind_and_says_what_was_answered() {
         (
             0xf,
             ErrorKind::NoAcknowledge(NoAcknowledgeSource::Unknown),
-            "0x000f",
+            "TRANSCEIVER_BAD_BUFFER_SIZE 0x000f",
         ),
         (0x0, ErrorKind::Other, "does not know"),
     ];

@@ -431,6 +431,8 @@ codes! {
         BIST_TEST_INVALID = 15,
         /// `FW_MSG_CODE_GPIO_INVALID`. Known by: DPDK.
         GPIO_INVALID = 15,
+        /// `FW_MSG_CODE_TRANSCEIVER_BAD_BUFFER_SIZE`. Known by: DPDK.
+        TRANSCEIVER_BAD_BUFFER_SIZE = 15,
         /// `FW_MSG_CODE_NVM_BAD_SIGNATURE`. Known by: DPDK.
         NVM_BAD_SIGNATURE = 16,
         /// `FW_MSG_CODE_INIT_HW_FAILED_VERSION_MISMATCH`. Known by: DPDK.

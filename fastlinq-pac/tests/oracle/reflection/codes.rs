@@ -4058,6 +4058,11 @@ pub(crate) static CODES: &[(&str, &[ValueRow])] = &[
                 65536,
             ),
             (
+                "FW_MSG_CODE_TRANSCEIVER_BAD_BUFFER_SIZE",
+                fastlinq_pac::mfw::FirmwareResponse::TRANSCEIVER_BAD_BUFFER_SIZE.value() as u64,
+                65536,
+            ),
+            (
                 "FW_MSG_CODE_NVM_BAD_SIGNATURE",
                 fastlinq_pac::mfw::FirmwareResponse::NVM_BAD_SIGNATURE.value() as u64,
                 65536,
