@@ -1,13 +1,14 @@
 //! PCI by memory-mapped configuration space (ECAM): finds the adapter, and readies it.
 
-use fastlinq_hal::host::PciIdentity;
+use core::ptr::NonNull;
+
+use fastlinq_hal::host::{Bar as _, Caching, MmioBar, PciIdentity};
 use pci_types::capability::{MsixCapability, PciCapability};
 use pci_types::{
     Bar, CommandRegister, ConfigRegionAccess, EndpointHeader, HeaderType, PciAddress, PciHeader,
 };
 
 use crate::failure::Failure;
-use crate::machine::MappedBar;
 use crate::options::Options;
 use crate::paging::Paging;
 use crate::serial::say;
@@ -150,7 +151,7 @@ impl Function {
     }
 
     /// Maps a memory BAR uncached. Memory decoding is off while its size is found out.
-    pub(crate) fn map(&mut self, paging: &mut Paging, bar: u8) -> Result<MappedBar, Failure> {
+    pub(crate) fn map(&mut self, paging: &mut Paging, bar: u8) -> Result<MmioBar, Failure> {
         self.header.update_command(self.ecam, |command| {
             command - CommandRegister::MEMORY_ENABLE
         });
@@ -165,8 +166,10 @@ impl Function {
             ));
         }
         say!("BAR{bar}: {} KiB at {address:#x}", size >> 10);
-        let base = paging.map_device(address, size)?;
-        Ok(MappedBar::new(base, size as usize))
+        let base = NonNull::new(paging.map_device(address, size)?)
+            .ok_or(Failure::Platform("a BAR was mapped at nothing"))?;
+        // SAFETY: mapped just now, as a whole and uncached, for as long as the program runs; nothing makes a reference to it.
+        Ok(unsafe { MmioBar::new(base, size as usize, Caching::Uncached) })
     }
 
     /// Lets the function answer to its BARs, and do DMA.
@@ -218,7 +221,7 @@ impl Function {
             let entry = msix.table_offset() as usize + number * MSIX_ENTRY_BYTES;
             let words = [*address as u32, (*address >> 32) as u32, *data, 0];
             for (index, word) in words.into_iter().enumerate() {
-                table.write(entry + 4 * index, word);
+                table.write32(entry + 4 * index, word);
             }
             programmed += 1;
         }
