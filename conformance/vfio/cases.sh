@@ -47,27 +47,22 @@ case_list_bound() {
   fails_with 0 "registers: vfio-pci has $A" fastlinq diagnose --adapter "sysfs:$A"
 }
 
-# All promises of a host, an interrupt among them.
+# All promises of a host, an interrupt among them. Then the card is pulled: accesses come to nothing, time and memory are as before.
 case_host_check() {
-  fastlinq host-check --adapter "vfio:$A" >/tmp/checked || { cat /tmp/checked; fail 'a promise is broken'; }
-  expect 'passed   interrupts arrive' cat /tmp/checked
-  expect 'passed   the device masters the bus' cat /tmp/checked
-}
-
-# Pulled out under a program that sees to it that accesses come to nothing, and that time and memory are as before.
-case_host_check_gone() {
   log_may_say "^(vfio-pci|pci) $A: |^irq "
   fastlinq host-check --adapter "vfio:$A" --gone >/tmp/checked 2>&1 &
   check=$!
-  until_true 60 grep -q 'waiting for the adapter to be pulled out' /tmp/checked || { cat /tmp/checked; fail 'no check'; }
+  until_true 60 grep -q 'waiting for the adapter to be pulled out' /tmp/checked || { cat /tmp/checked; fail 'a promise is broken'; }
   tell unplug
   until_true 60 grep -q 'a function that is gone reads as all ones' /tmp/checked || { cat /tmp/checked; fail 'no report'; }
   tell plug
   code=0
   wait $check || code=$?
   [ $code = 0 ] || { cat /tmp/checked; fail "exit code $code"; }
-  expect 'passed   a function that is gone reads as all ones' cat /tmp/checked
-  expect 'passed   writes to a function that is gone are swallowed' cat /tmp/checked
+  for promise in 'interrupts arrive' 'the device masters the bus' 'a function that is gone reads as all ones' \
+    'writes to a function that is gone are swallowed'; do
+    expect "passed   $promise" cat /tmp/checked
+  done
 }
 
 case_up() {
@@ -128,7 +123,8 @@ case_traffic() {
 # traffic_begins [ADDRESS]: traffic that goes on while something happens to the adapter.
 traffic_begins() {
   [ -f /tmp/long ] || fastlinq sample /tmp/long --frames 300000 --max 100
-  fastlinq loop /tmp/long --adapter "vfio:${1:-$A}" >/tmp/long.log 2>&1 &
+  # Large bursts fill the ring sooner when nothing is sent any more.
+  fastlinq loop /tmp/long --burst 256 --adapter "vfio:${1:-$A}" >/tmp/long.log 2>&1 &
   traffic=$!
   sleep 2
   kill -0 $traffic 2>/dev/null || { cat /tmp/long.log; fail 'there is no traffic'; }
@@ -288,7 +284,7 @@ case_forward_ports_example() {
   [ $code = 0 ] || fail "exit code $code"
   [ "$(grep -cE '^(other port, )?queue [01]: .* 0 buffers missing$' /tmp/example)" = 4 ] || fail 'buffers are missing'
   sed -nE 's/^the visitor sent ([0-9]+) frames and got ([0-9]+) back$/\1 \2/p' /tmp/example >/tmp/visitor
-  awk '$2 > 100 && $1 >= $2 && $1 - $2 <= 256 {good++} END {exit good != 1}' /tmp/visitor || fail 'the visitor misses frames'
+  awk '$2 > 20 && $1 >= $2 && $1 - $2 <= 256 {good++} END {exit good != 1}' /tmp/visitor || fail 'the visitor misses frames'
 }
 
 case_unbind() {
