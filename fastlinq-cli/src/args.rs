@@ -242,7 +242,7 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) capture: Option<PathBuf>,
 
-    /// Take commands (link PORT up|down, module, inject, unplug, plug, counters, violations, timing) at this socket, a line each.
+    /// Take commands (link PORT up|down, module, inject, unplug, plug, silent, counters, violations, timing) at this socket, a line each.
     #[arg(long, value_name = "PATH")]
     pub(crate) control: Option<PathBuf>,
 

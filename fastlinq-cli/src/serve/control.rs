@@ -32,6 +32,7 @@ enum Command {
     },
     Unplug,
     Plug,
+    Silent,
     Module {
         port: u8,
         module: Module,
@@ -60,6 +61,7 @@ impl Command {
             }),
             ["unplug"] => Some(Self::Unplug),
             ["plug"] => Some(Self::Plug),
+            ["silent"] => Some(Self::Silent),
             ["module", port, module] => Some(Self::Module {
                 port: port.parse().ok()?,
                 module: match module {
@@ -95,6 +97,7 @@ impl Command {
             }
             Self::Unplug => running.unplug(),
             Self::Plug => running.plug(),
+            Self::Silent => running.card.with_mfw(|mfw, _| mfw.fall_silent()),
             Self::Module { port, module } => {
                 running
                     .card
@@ -188,7 +191,7 @@ fn converse(mut stream: UnixStream, adapter: &Adapter, stop: &AtomicBool) -> std
             let line = String::from_utf8_lossy(&line);
             let answer = match Command::parse(&line) {
                 Some(command) => command.execute(&mut adapter.lock()),
-                None => "error: commands are link PORT up|down, module PORT sfp28|sfp28-copper|qsfp28|none, inject PORT COUNT HEX, unplug, plug, counters, violations, timing".into(),
+                None => "error: commands are link PORT up|down, module PORT sfp28|sfp28-copper|qsfp28|none, inject PORT COUNT HEX, unplug, plug, silent, counters, violations, timing".into(),
             };
             stream.write_all(answer.as_bytes())?;
             stream.write_all(b"\n")?;
@@ -216,6 +219,7 @@ mod tests {
             })
         );
         assert_eq!(Command::parse("unplug"), Some(Command::Unplug));
+        assert_eq!(Command::parse("silent"), Some(Command::Silent));
         assert_eq!(
             Command::parse("module 0 qsfp28"),
             Some(Command::Module {

@@ -185,6 +185,13 @@ impl Mfw {
         self.post_to_port(index, Event::TransceiverStateChange, effects);
     }
 
+    /// Lets the firmware hang: it answers no driver any more until it is restarted or the function is reset. Links and what
+    /// is in shared memory stay as they are.
+    pub fn fall_silent(&mut self) {
+        self.pending = [None::<Pending>; FUNCTIONS as usize];
+        self.muted = [true; FUNCTIONS as usize];
+    }
+
     /// Gives a function other bandwidth limits, in percent, and tells its driver.
     pub fn set_bandwidth(
         &mut self,

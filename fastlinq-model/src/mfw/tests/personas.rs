@@ -136,6 +136,18 @@ fn silence_is_complete_or_begins_at_load() {
 }
 
 #[test]
+fn firmware_that_hangs_later_answers_nobody_until_a_reset() {
+    let mut driver = named("modern");
+    assert_eq!(driver.code(command::EMPTY, 0, &[]), response::OK);
+    driver.mfw.fall_silent();
+    driver.start(command::EMPTY, 0, &[]);
+    driver.mfw.advance(u64::MAX, &mut driver.effects);
+    assert_eq!(driver.poll(), None);
+    driver.mfw.function_reset(0, &mut driver.effects);
+    assert_eq!(driver.code(command::EMPTY, 0, &[]), response::OK);
+}
+
+#[test]
 fn halted_shows_it_and_can_be_resumed() {
     let mut driver = named("halted");
     driver.start(command::EMPTY, 0, &[]);
