@@ -28,6 +28,7 @@
 
 #define FL_MAX_QUEUES 64
 #define FL_BATCH 64
+#define FL_MAX_DESCRIPTORS 40
 
 struct fl_device; /* Rust's; fl_device_size() bytes of memory that the shim supplies */
 struct fl_queue; /* Rust's; from fl_device_up() until fl_device_down() */
@@ -126,6 +127,16 @@ struct fl_frame {
 };
 static_assert(sizeof(struct fl_frame) == 12);
 
+struct fl_send {
+	const void *frame; /* struct sk_buff, of any shape; read during the call */
+	u32 length;
+	u16 headers; /* with `payload`: bytes in front of TCP's payload */
+	u16 payload; /* TCP payload of a segment; 0 the frame goes out as it is */
+	u8 checksum; /* fill in that of TCP or UDP, which follows an IPv4 header or an IPv6 header without extensions */
+	u8 reserved[7];
+};
+static_assert(sizeof(struct fl_send) == 24);
+
 struct fl_counters {
 	u64 received;
 	u64 received_bytes;
@@ -172,8 +183,8 @@ int fl_queue_receive(struct fl_queue *queue, struct fl_frame *frames, u32 limit)
 /* Copies frame `slot` of the last batch to `target` and gives its buffers back; gives the bytes copied. */
 u32 fl_queue_take(struct fl_queue *queue, u32 slot, void *target, u32 length);
 /* Copies a frame into the queue's memory and sends it: 0, -ENOSPC for now, -EINVAL it breaks a rule of the chip, -EIO for
- * good. */
-int fl_queue_send(struct fl_queue *queue, const void *frame, u32 length);
+ * good. No frame takes more than FL_MAX_DESCRIPTORS. */
+int fl_queue_send(struct fl_queue *queue, const struct fl_send *call);
 /* Frees what was sent; gives the descriptors that there is room for, or -EIO for good. */
 int fl_queue_reap(struct fl_queue *queue);
 int fl_queue_room(struct fl_queue *queue);
@@ -193,6 +204,8 @@ u64 fl_kernel_now_us(void);
 void fl_kernel_wait_ns(u64 ns);
 /* any: `length` bytes, no newline, no terminating 0 */
 void fl_kernel_log(int level, const char *text, size_t length);
+/* data, inside fl_queue_send(): copies bytes of a struct sk_buff out; 0, or not so many are there */
+int fl_kernel_frame_copy(const void *frame, u32 offset, void *target, u32 length);
 /* any: does not return */
 void fl_kernel_bug(void) __attribute__((noreturn));
 

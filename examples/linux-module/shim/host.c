@@ -8,6 +8,7 @@
 #include <linux/ktime.h>
 #include <linux/mm.h>
 #include <linux/printk.h>
+#include <linux/skbuff.h>
 #include <linux/slab.h>
 
 #include "fastlinq.h"
@@ -63,6 +64,11 @@ void fl_kernel_log(int level, const char *text, size_t length)
 		pr_warn("%.*s\n", bytes, text);
 	else
 		pr_info("%.*s\n", bytes, text);
+}
+
+int fl_kernel_frame_copy(const void *frame, u32 offset, void *target, u32 length)
+{
+	return skb_copy_bits(frame, offset, target, length);
 }
 
 void fl_kernel_bug(void)

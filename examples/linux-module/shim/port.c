@@ -402,6 +402,7 @@ const struct net_device_ops fl_netdev_ops = {
 	.ndo_open = fl_open,
 	.ndo_stop = fl_stop,
 	.ndo_start_xmit = fl_xmit,
+	.ndo_features_check = fl_features_check,
 	.ndo_set_rx_mode = fl_set_rx_mode,
 	.ndo_set_mac_address = fl_set_mac_address,
 	.ndo_validate_addr = eth_validate_addr,

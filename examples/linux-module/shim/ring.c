@@ -3,14 +3,16 @@
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/etherdevice.h>
-#include <linux/skbuff.h>
+#include <linux/if_vlan.h>
+#include <linux/ipv6.h>
+#include <linux/tcp.h>
 
 #include "port.h"
 #include "ring.h"
 
-/* A frame takes up to 5 descriptors. Transmission stops when the next might not fit, and goes on with some air. */
-#define FL_ROOM_STOP 8
-#define FL_ROOM_WAKE 32
+/* Transmission stops when the next frame might not fit, and goes on with some air. */
+#define FL_ROOM_STOP FL_MAX_DESCRIPTORS
+#define FL_ROOM_WAKE (2 * FL_MAX_DESCRIPTORS)
 
 static void fl_count(struct fl_traffic *traffic, unsigned int packets, unsigned int bytes)
 {
@@ -174,16 +176,23 @@ netdev_tx_t fl_xmit(struct sk_buff *skb, struct net_device *netdev)
 	struct fl_port *port = netdev_priv(netdev);
 	struct fl_ring *ring = &port->rings[skb_get_queue_mapping(skb)];
 	struct netdev_queue *queue = skb_get_tx_queue(netdev, skb);
+	struct fl_send call = { .frame = skb, .length = skb->len };
+	unsigned int packets = 1, bytes = skb->len;
 	int error = -EIO;
 
-	/* No scatter-gather is offered, so this is linear already. */
-	if (skb_linearize(skb)) {
-		spin_lock(&ring->lock);
-		goto drop;
+	if (skb->ip_summed == CHECKSUM_PARTIAL) {
+		call.checksum = 1;
+		if (skb_is_gso(skb)) {
+			call.headers = skb_tcp_all_headers(skb);
+			call.payload = skb_shinfo(skb)->gso_size;
+			/* Counted as they are on the wire. */
+			packets = DIV_ROUND_UP(skb->len - call.headers, call.payload);
+			bytes += (packets - 1) * call.headers;
+		}
 	}
 	spin_lock(&ring->lock);
 	if (likely(ring->queue))
-		error = fl_queue_send(ring->queue, skb->data, skb->len);
+		error = fl_queue_send(ring->queue, &call);
 	if (unlikely(error == -ENOSPC)) {
 		netif_tx_stop_queue(queue);
 		spin_unlock(&ring->lock);
@@ -197,7 +206,7 @@ netdev_tx_t fl_xmit(struct sk_buff *skb, struct net_device *netdev)
 	/* The lock orders this with the poll that makes room. */
 	if (fl_queue_room(ring->queue) < FL_ROOM_STOP)
 		netif_tx_stop_queue(queue);
-	fl_count(&ring->sent, 1, skb->len);
+	fl_count(&ring->sent, packets, bytes);
 	spin_unlock(&ring->lock);
 	dev_consume_skb_any(skb);
 	return NETDEV_TX_OK;
@@ -207,4 +216,15 @@ drop:
 	spin_unlock(&ring->lock);
 	dev_kfree_skb_any(skb);
 	return NETDEV_TX_OK;
+}
+
+/* The device finds TCP and UDP by itself, but not in tunnels and not behind extension headers. */
+netdev_features_t fl_features_check(struct sk_buff *skb, struct net_device *netdev, netdev_features_t features)
+{
+	bool extensions = vlan_get_protocol(skb) == htons(ETH_P_IPV6) &&
+			  skb_network_header_len(skb) != sizeof(struct ipv6hdr);
+
+	if (skb->ip_summed == CHECKSUM_PARTIAL && (skb->encapsulation || extensions))
+		features &= ~(NETIF_F_CSUM_MASK | NETIF_F_GSO_MASK);
+	return vlan_features_check(skb, features);
 }

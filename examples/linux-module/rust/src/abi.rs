@@ -12,8 +12,8 @@ use fastlinq_hal::mfw::link::LinkState;
 use fastlinq_net::SendError;
 
 use crate::device::{Device, Filters, Images, MAX_QUEUES, Wanted};
-use crate::kernel::{self, KernelHost};
-use crate::queue::{BATCH, Queue};
+use crate::kernel::{self, Frame, KernelHost};
+use crate::queue::{BATCH, MOST_DESCRIPTORS, Queue, Work};
 
 /// `struct fl_host`.
 #[repr(C)]
@@ -124,6 +124,18 @@ pub struct FlFrame {
     pub reserved: u8,
 }
 
+/// `struct fl_send`.
+#[repr(C)]
+#[allow(missing_docs)]
+pub struct FlSend {
+    pub frame: *const c_void,
+    pub length: u32,
+    pub headers: u16,
+    pub payload: u16,
+    pub checksum: u8,
+    pub reserved: [u8; 7],
+}
+
 /// `struct fl_counters`.
 #[repr(C)]
 #[allow(missing_docs)]
@@ -149,8 +161,10 @@ const _: () = assert!(
         && size_of::<FlFilters>() == 40
         && size_of::<FlStatistics>() == 128
         && size_of::<FlFrame>() == 12
+        && size_of::<FlSend>() == 24
         && size_of::<FlCounters>() == 80
         && BATCH == 64
+        && MOST_DESCRIPTORS == 40
 );
 
 const ENOMEM: c_int = 12;
@@ -486,12 +500,22 @@ pub unsafe extern "C" fn fl_queue_take(
 ///
 /// # Safety
 ///
-/// As `fastlinq.h` says: data context; `frame` has `length` bytes.
+/// As `fastlinq.h` says: data context; the frame stays as it is during the call.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fl_queue_send(queue: *mut Queue, frame: *const u8, length: u32) -> c_int {
+pub unsafe extern "C" fn fl_queue_send(queue: *mut Queue, call: *const FlSend) -> c_int {
     // SAFETY: by the contract.
-    let (queue, frame) = unsafe { (&mut *queue, slice::from_raw_parts(frame, length as usize)) };
-    match queue.send(frame) {
+    let (queue, call) = unsafe { (&mut *queue, &*call) };
+    // SAFETY: by the contract.
+    let frame = unsafe { Frame::new(call.frame, call.length) };
+    let work = match (call.payload, call.checksum) {
+        (0, 0) => Work::Nothing,
+        (0, _) => Work::Checksum,
+        (payload, _) => Work::Segments {
+            headers: call.headers,
+            payload,
+        },
+    };
+    match queue.send(&frame, work) {
         Ok(()) => 0,
         Err(SendError::Full) => -ENOSPC,
         Err(SendError::Refused(_)) => -EINVAL,

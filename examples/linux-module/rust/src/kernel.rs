@@ -3,6 +3,7 @@
 
 use core::ffi::{c_char, c_int, c_void};
 use core::fmt::{self, Write};
+use core::marker::PhantomData;
 use core::mem::ManuallyDrop;
 use core::ops::{Deref, DerefMut};
 use core::ptr::NonNull;
@@ -20,6 +21,12 @@ unsafe extern "C" {
     fn fl_kernel_now_us() -> u64;
     fn fl_kernel_wait_ns(ns: u64);
     fn fl_kernel_log(level: c_int, text: *const c_char, length: usize);
+    fn fl_kernel_frame_copy(
+        frame: *const c_void,
+        offset: u32,
+        target: *mut c_void,
+        length: u32,
+    ) -> c_int;
     fn fl_kernel_bug() -> !;
 }
 
@@ -310,6 +317,47 @@ impl Host for KernelHost {
 
     fn interrupt_vectors(&self) -> u16 {
         self.vectors
+    }
+}
+
+/// A frame of the kernel's to be sent (`struct sk_buff`), in whatever pieces; lent for a call.
+pub struct Frame<'a> {
+    skb: *const c_void,
+    length: u32,
+    lent: PhantomData<&'a ()>,
+}
+
+impl Frame<'_> {
+    /// Takes what the shim lends.
+    ///
+    /// # Safety
+    ///
+    /// `skb` is a `struct sk_buff` that nobody changes or frees while the result is used.
+    pub unsafe fn new(skb: *const c_void, length: u32) -> Self {
+        Self {
+            skb,
+            length,
+            lent: PhantomData,
+        }
+    }
+
+    /// Bytes of the frame.
+    pub fn len(&self) -> usize {
+        self.length as usize
+    }
+
+    /// Whether the frame has no bytes.
+    pub fn is_empty(&self) -> bool {
+        self.length == 0
+    }
+
+    /// Copies the bytes from `offset` on; `false` if the frame does not have so many.
+    pub fn copy(&self, offset: usize, target: &mut [u8]) -> bool {
+        let (Ok(offset), Ok(length)) = (u32::try_from(offset), u32::try_from(target.len())) else {
+            return false;
+        };
+        // SAFETY: the frame is there, and `target` has room for `length` bytes; the kernel checks offset and length.
+        unsafe { fl_kernel_frame_copy(self.skb, offset, target.as_mut_ptr().cast(), length) == 0 }
     }
 }
 

@@ -5,11 +5,13 @@ use fastlinq_hal::host::AllocationError;
 use fastlinq_hal::queue::QueuePairId;
 use fastlinq_hal::vport::VportId;
 use fastlinq_net::{
-    AdapterQueue, Checksum, Counters, Fault, HashedOver, OpenError, QueueConfig, QueueStorage,
-    RxPacket, SendError,
+    AdapterQueue, Checksum, Checksums, Counters, Fault, HashedOver, Offload, OpenError,
+    QueueConfig, QueueStorage, RxPacket, Segment, Segmentation, SendError, TransmitError, TxFrame,
+    TxRule,
 };
+use heapless::Vec;
 
-use crate::kernel::{KernelBox, KernelHost};
+use crate::kernel::{Frame, KernelBox, KernelHost};
 
 /// Receive descriptors, transmit descriptors, packet buffers and their size: enough buffers for both rings full and a batch
 /// with the kernel, so that a ring with room always finds a buffer. 2 MiB for each queue pair.
@@ -20,6 +22,9 @@ const BUFFER_BYTES: u16 = 2048;
 
 /// Frames that are taken from the ring at once.
 pub const BATCH: usize = 64;
+
+/// Most descriptors of a frame; the kernel's longest, 64 KiB and headers to be segmented, takes 34.
+pub const MOST_DESCRIPTORS: usize = 40;
 
 /// Bookkeeping of the rings and buffers.
 type Notes = QueueStorage<BUFFERS, 512, 256>;
@@ -34,6 +39,37 @@ pub struct Received {
     /// The device's hash, and whether it is over ports, too.
     pub hash: Option<(u32, bool)>,
 }
+
+/// What the device is to do to a frame.
+#[derive(Clone, Copy, Debug)]
+pub enum Work {
+    /// Send it as it is.
+    Nothing,
+    /// Fill in the checksum of TCP or UDP.
+    Checksum,
+    /// Send the TCP payload behind the headers as segments, with all checksums.
+    Segments {
+        /// Bytes of headers.
+        headers: u16,
+        /// Most bytes of payload in a segment.
+        payload: u16,
+    },
+}
+
+impl Work {
+    fn offload(self) -> Result<Offload, TxRule> {
+        Ok(match self {
+            Self::Nothing => Offload::NONE,
+            Self::Checksum => Offload::checksums(Checksums::Transport),
+            Self::Segments { headers, payload } => {
+                Offload::segmentation(Segmentation::new(headers, payload)?)
+            }
+        })
+    }
+}
+
+/// Buffers that are filled with a frame. One descriptor is left for headers, which get their own.
+type Pieces = Vec<Segment, { MOST_DESCRIPTORS - 1 }>;
 
 /// A queue pair.
 pub struct Queue {
@@ -166,8 +202,51 @@ impl Queue {
     /// # Errors
     ///
     /// [`SendError`].
-    pub fn send(&mut self, frame: &[u8]) -> Result<(), SendError> {
-        self.pair.send(frame)
+    pub fn send(&mut self, frame: &Frame<'_>, work: Work) -> Result<(), SendError> {
+        let offload = work.offload().map_err(SendError::Refused)?;
+        let mut pieces = Pieces::new();
+        let result = self
+            .fill(frame, &mut pieces)
+            .and_then(|()| self.put(&pieces, offload));
+        if result.is_err() {
+            for piece in &pieces {
+                self.pair.release_buffer(piece.buffer);
+            }
+        }
+        result
+    }
+
+    /// Copies a frame into buffers of the queue; what was taken stands in `pieces`, whatever happens.
+    fn fill(&mut self, frame: &Frame<'_>, pieces: &mut Pieces) -> Result<(), SendError> {
+        let stride = usize::from(BUFFER_BYTES);
+        if frame.len() > pieces.capacity() * stride {
+            return Err(SendError::Refused(TxRule::TooLong));
+        }
+        for start in (0..frame.len()).step_by(stride) {
+            let length = (frame.len() - start).min(stride);
+            let buffer = self.pair.take_buffer().ok_or(SendError::Full)?;
+            // There is room: the length was checked.
+            let _ = pieces.push(Segment {
+                buffer,
+                offset: 0,
+                length: length as u16,
+            });
+            let bytes = self.pair.buffer_mut(buffer);
+            let target = bytes.and_then(|bytes| bytes.get_mut(..length));
+            if !target.is_some_and(|target| frame.copy(start, target)) {
+                return Err(SendError::Refused(TxRule::OutsideBuffer));
+            }
+        }
+        Ok(())
+    }
+
+    fn put(&mut self, segments: &[Segment], offload: Offload) -> Result<(), SendError> {
+        match self.pair.transmit_frames(&[TxFrame { segments, offload }]) {
+            Ok(0) => Err(SendError::Full),
+            Ok(_) => Ok(()),
+            Err(TransmitError::Refused { rule, .. }) => Err(SendError::Refused(rule)),
+            Err(TransmitError::Fault(fault)) => Err(SendError::Fault(fault)),
+        }
     }
 
     /// Descriptors that there is room for.
