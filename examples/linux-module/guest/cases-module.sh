@@ -75,6 +75,31 @@ case_tcp() {
   traffic tcp-echo fd00::2 300000
 }
 
+# Streams as segments of the device's, without, and without scatter-gather and checksums; every byte arrives each time.
+case_tso() {
+  ready
+  for peer in 10.0.0.2 fd00::2; do
+    frames=$(counter "$NIC" sent_unicast)
+    packets=$(sent_by_queues "$NIC")
+    traffic tcp-send $peer 2000000
+    frames=$(($(counter "$NIC" sent_unicast) - frames))
+    packets=$(($(sent_by_queues "$NIC") - packets))
+    echo "@measure tso-$peer $packets packets of the stack, $frames frames of the device"
+    [ "$packets" -gt 0 ] || fail 'the driver counts no packets'
+    [ "$frames" -gt $((packets * 2)) ] || fail 'the device did not segment'
+  done
+  for feature in tso sg tx; do
+    ethtool -K "$NIC" $feature off
+    traffic tcp-echo 10.0.0.2 300000
+  done
+  traffic tcp-echo fd00::2 300000
+  for feature in tx sg tso; do ethtool -K "$NIC" $feature on; done
+  expect '^scatter-gather: on' ethtool -k "$NIC"
+  expect '^tcp-segmentation-offload: on' ethtool -k "$NIC"
+  traffic tcp-echo 10.0.0.2 300000
+  [ "$(counter "$NIC" '[0-9]+: refused')" = 0 ] || fail 'a frame broke a rule of the chip'
+}
+
 # Transmission stops and goes on when the ring is full: more datagrams at once than it has descriptors.
 case_pressure() {
   ready
@@ -214,4 +239,42 @@ case_faults() {
   done
   within 60 rmmod fastlinq
   [ ! -d /sys/module/fastlinq ] || fail 'the module stays'
+}
+
+# Management firmware that hangs while the adapter is up: frames go on, every control call ends, and a function reset brings
+# the adapter back.
+case_silent() {
+  ready
+  log_may_say '^fastlinq: '
+  log_may_say "^fastlinq [0-9a-f:.]+ $NIC: the adapter (did not go down in order|does not come up): -[0-9]+"
+  device=/sys/bus/pci/devices/$(address_of "$NIC")
+  traffic udp 10.0.0.2 100000 64 4 >/dev/null 2>&1 &
+  usleep 500000
+  tell silent
+  usleep 3000000
+  reachable
+  within 30 ethtool -S "$NIC" >/dev/null
+  kill $! 2>/dev/null || true
+  wait $! 2>/dev/null || true
+  traffic udp 10.0.0.2 200 200 4
+  within 60 ip link set "$NIC" down
+  within 60 ip link set "$NIC" up
+  if ip link show "$NIC" | grep -q 'UP'; then fail 'it is up'; fi
+  within 60 rmmod fastlinq
+  [ ! -d /sys/module/fastlinq ] || fail 'the module stays'
+  echo flr >"$device/reset_method"
+  echo 1 >"$device/reset"
+  ready
+  reachable
+}
+
+# What KFENCE has watched since the boot.
+case_kfence() {
+  [ -d /sys/module/kfence ] || not_applicable 'this kernel has no KFENCE'
+  [ "$(cat /sys/module/kfence/parameters/sample_interval)" = 1 ] || fail 'KFENCE is off'
+  mount -t debugfs debug /sys/kernel/debug 2>/dev/null || true
+  number() { awk -F: -v name="$1" '$1 == name {print $2 + 0}' /sys/kernel/debug/kfence/stats; }
+  echo "@measure kfence-allocations $(number 'total allocations')"
+  [ "$(number 'total allocations')" -ge 100 ] || fail 'it has watched nothing'
+  [ "$(number 'total bugs')" = 0 ] || fail 'it has found something'
 }
