@@ -55,7 +55,7 @@ enum Command {
         #[arg(long, default_value_t = 1)]
         seed: u64,
     },
-    /// Works several queue pairs on the software adapter, with link flaps, restarts and a bad wire.
+    /// Works several queue pairs on the software adapter, with link flaps, restarts, resizes and a bad wire.
     Soak {
         /// Frames to send.
         #[arg(long, default_value_t = 100_000_000)]

@@ -1,5 +1,5 @@
 //! Hours of work in minutes: several queue pairs on threads of their own on the software adapter, whose wire loses, doubles
-//! and breaks frames, whose link goes down and up, while queue pairs are closed and opened with other sizes. At the end
+//! and breaks frames, whose link goes down and up, while queue pairs are resized, or closed and opened with other sizes. At the end
 //! every buffer is accounted for, and the counters of rings, adapter and wire add up.
 
 use std::sync::Arc;
@@ -212,7 +212,8 @@ fn settle(host: &ModelHost, queues: &mut [Queue]) -> Result<Seen> {
 }
 
 /// Adds what a queue pair has counted to a sum, and checks its own books.
-fn audit(queue: &mut Queue, sum: &mut Counters) -> Result<()> {
+/// Checks the books of a queue pair, which was resized when the device had `unused` buffers in all.
+fn audit(queue: &mut Queue, unused: u64) -> Result<Counters> {
     let usage = queue.usage();
     let counters = queue.counters();
     ensure!(usage.missing() == 0, "buffers are missing: {usage:?}");
@@ -228,17 +229,20 @@ fn audit(queue: &mut Queue, sum: &mut Counters) -> Result<()> {
     // The longest frames take two of the small buffers.
     let returned = receive.packets + receive.scattered;
     ensure!(
-        receive.posted == returned + usage.receiving as u64,
+        receive.posted == returned + unused + usage.receiving as u64,
         "{receive:?}, {usage:?}"
     );
     ensure!(
         transmit.completed == transmit.descriptors && usage.transmitting == 0,
         "{transmit:?}"
     );
-    sum.receive.packets += receive.packets;
-    sum.receive.bytes += receive.bytes;
-    sum.transmit.packets += transmit.packets;
-    Ok(())
+    Ok(counters)
+}
+
+fn add_up(sum: &mut Counters, counters: Counters) {
+    sum.receive.packets += counters.receive.packets;
+    sum.receive.bytes += counters.receive.bytes;
+    sum.transmit.packets += counters.transmit.packets;
 }
 
 /// What a soak did.
@@ -252,6 +256,7 @@ pub(crate) struct Outcome {
     no_buffer: u64,
     link_flaps: u64,
     restarts: u64,
+    resizes: u64,
     wire: Arc<WireTally>,
 }
 
@@ -316,9 +321,11 @@ pub(crate) fn run(packets: u64, workers: usize, seed: u64) -> Result<Outcome> {
         no_buffer: 0,
         link_flaps: 0,
         restarts: 0,
+        resizes: 0,
         wire: Arc::clone(&tally),
     };
     let mut sum = Counters::default();
+    let mut unused = vec![0; workers];
     let mut sent = 0;
     while sent < packets {
         let frames = (packets - sent).min(40_000).div_ceil(workers as u64);
@@ -356,13 +363,24 @@ pub(crate) fn run(packets: u64, workers: usize, seed: u64) -> Result<Outcome> {
         }
         sent += frames * workers as u64;
 
-        // One queue pair makes room for another, of other sizes, while the others stay.
+        // One queue pair gets other sizes, or makes room for another, while the others stay.
         let index = (random.next() % workers as u64) as usize;
         let mut old = queues.swap_remove(index);
-        audit(&mut old, &mut sum)?;
+        let given_back = unused.swap_remove(index);
+        let counters = audit(&mut old, given_back)?;
+        let config = config(&mut random);
+        if random.next().is_multiple_of(2) {
+            let receiving = old.usage().receiving as u64;
+            let resized = old.resize(&mut adapter, &config, storage(&config));
+            queues.push(resized.map_err(|failed| anyhow!("{failed}"))?);
+            unused.push(given_back + receiving);
+            outcome.resizes += 1;
+            continue;
+        }
+        add_up(&mut sum, counters);
         old.close(&mut adapter)
             .map_err(|failed| anyhow!("{}", failed.cause))?;
-        let config = config(&mut random);
+        unused.push(0);
         queues.push(Queue::open(&mut adapter, vport, &config, storage(&config))?);
         if workers == 1 {
             adapter.activate_vport(vport)?;
@@ -370,8 +388,8 @@ pub(crate) fn run(packets: u64, workers: usize, seed: u64) -> Result<Outcome> {
         scale(&mut adapter, vport, &queues)?;
         outcome.restarts += 1;
     }
-    for queue in &mut queues {
-        audit(queue, &mut sum)?;
+    for (queue, unused) in queues.iter_mut().zip(&unused) {
+        add_up(&mut sum, audit(queue, *unused)?);
     }
 
     let statistics = adapter.vport_statistics(vport)?;
@@ -432,6 +450,8 @@ mod tests {
             outcome.sent >= 200_000 && outcome.received > 100_000,
             "{outcome:?}"
         );
-        assert!(outcome.restarts >= 5 && outcome.broken > 0, "{outcome:?}");
+        let changes = outcome.restarts + outcome.resizes;
+        assert!(changes >= 5 && outcome.broken > 0, "{outcome:?}");
+        assert!(outcome.restarts > 0 && outcome.resizes > 0, "{outcome:?}");
     }
 }
