@@ -10,17 +10,33 @@ use crate::pass::{BATCH, Case, Mode};
 /// A driver in one of its two ways.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Contender {
-    Fastlinq { offloads: bool },
-    Qede { full: bool },
+    Fastlinq {
+        offloads: bool,
+    },
+    Qede {
+        full: bool,
+    },
+    /// The network driver of the crate virtio-drivers: another card, another ring, a packet a call.
+    Virtio,
 }
 
 impl Contender {
-    pub(crate) const ALL: [Self; 4] = [
+    pub(crate) const ALL: [Self; 5] = [
         Self::Fastlinq { offloads: false },
         Self::Fastlinq { offloads: true },
         Self::Qede { full: false },
         Self::Qede { full: true },
+        Self::Virtio,
     ];
+
+    /// How this program is told which of its own contenders it is.
+    fn flag(self) -> Option<&'static str> {
+        match self {
+            Self::Fastlinq { offloads: true } => Some("--offloads"),
+            Self::Virtio => Some("--virtio"),
+            _ => None,
+        }
+    }
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -28,6 +44,7 @@ impl Contender {
             Self::Fastlinq { offloads: true } => "fastlinq-net, offloads used",
             Self::Qede { full: false } => "DPDK qede, regular path",
             Self::Qede { full: true } => "DPDK qede, full path",
+            Self::Virtio => "virtio-drivers",
         }
     }
 }
@@ -84,7 +101,7 @@ impl Runner {
 
     fn command(&self, contender: Contender) -> Option<Command> {
         match contender {
-            Contender::Fastlinq { .. } => Some(Command::new(&self.own)),
+            Contender::Fastlinq { .. } | Contender::Virtio => Some(Command::new(&self.own)),
             Contender::Qede { .. } => self.qede.as_ref().map(Command::new),
         }
     }
@@ -94,10 +111,10 @@ impl Runner {
         let (burst, ring) = (case.burst.to_string(), case.ring.to_string());
         let repetitions = repetitions.to_string();
         match contender {
-            Contender::Fastlinq { offloads } => {
+            Contender::Fastlinq { .. } | Contender::Virtio => {
                 let mut arguments = vec!["cycles", "--modes", &mode, "--bursts", &burst];
                 arguments.extend(["--ring", &ring, "--repetitions", &repetitions]);
-                arguments.extend(offloads.then_some("--offloads"));
+                arguments.extend(contender.flag());
                 arguments.into_iter().map(str::to_owned).collect()
             }
             Contender::Qede { full } => {
@@ -136,7 +153,7 @@ impl Runner {
         command.arg("--toggle-collect=*measured_pass*");
         let passes = PASSES.to_string();
         match contender {
-            Contender::Fastlinq { offloads } => {
+            Contender::Fastlinq { .. } | Contender::Virtio => {
                 let mode = format!("{:?}", case.mode).to_lowercase();
                 command.arg(&self.own).args(["pass", &mode]);
                 command.args([
@@ -145,7 +162,7 @@ impl Runner {
                     case.ring.to_string(),
                 ]);
                 command.args(["--count", &passes]);
-                command.args(offloads.then_some("--offloads"));
+                command.args(contender.flag());
             }
             Contender::Qede { .. } => {
                 let Some(qede) = &self.qede else {

@@ -10,13 +10,14 @@ mod plot;
 mod report;
 mod scale;
 mod soak;
+mod virtio;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::AtomicU64;
 
 use clap::{Parser, Subcommand};
-use pass::{BATCH, Bench, Case, Mode};
+use pass::{BATCH, Bench, Case, Measured, Mode};
 
 #[derive(Parser)]
 struct Arguments {
@@ -84,6 +85,9 @@ enum Command {
         /// Reads hash, checksum and VLAN tag of every packet.
         #[arg(long)]
         offloads: bool,
+        /// Measures the network driver of the crate virtio-drivers instead.
+        #[arg(long, conflicts_with = "offloads")]
+        virtio: bool,
     },
     /// Does the passes of one case without a clock, for callgrind.
     Pass {
@@ -100,6 +104,9 @@ enum Command {
         /// Reads hash, checksum and VLAN tag of every packet.
         #[arg(long)]
         offloads: bool,
+        /// Measures the network driver of the crate virtio-drivers instead.
+        #[arg(long, conflicts_with = "offloads")]
+        virtio: bool,
     },
 }
 
@@ -108,6 +115,16 @@ pub(crate) fn pin(core: usize) {
     cores.set(core);
     // Without it the figures are noisier, and still figures.
     let _ = rustix::thread::sched_setaffinity(None, &cores);
+}
+
+/// The driver to measure.
+fn driver(case: Case, virtio: bool) -> anyhow::Result<Box<dyn Measured>> {
+    Ok(match (virtio, case.ring) {
+        (false, _) => Box::new(Bench::new(case)?),
+        (true, 512) => Box::new(virtio::Bench::<512>::new(case)?),
+        (true, 4096) => Box::new(virtio::Bench::<4096>::new(case)?),
+        (true, ring) => anyhow::bail!("a ring of 512 or 4096 for virtio-drivers, not {ring}"),
+    })
 }
 
 fn main() -> anyhow::Result<ExitCode> {
@@ -150,6 +167,7 @@ fn main() -> anyhow::Result<ExitCode> {
             ring,
             repetitions,
             offloads,
+            virtio,
         } => {
             pin(0);
             let empty = clock::bracket();
@@ -166,7 +184,7 @@ fn main() -> anyhow::Result<ExitCode> {
                         ring,
                         offloads,
                     };
-                    let mut bench = Bench::new(case)?;
+                    let mut bench = driver(case, virtio)?;
                     let mut medians = Vec::new();
                     for repetition in 0..repetitions + 3 {
                         let mut brackets: Vec<u64> = (0..100).map(|_| bench.bracket()).collect();
@@ -178,7 +196,8 @@ fn main() -> anyhow::Result<ExitCode> {
                     bench.finish();
                     medians.sort_by(f64::total_cmp);
                     println!(
-                        "fastlinq,{},hot,{mode},{ring},{burst},{:.2},{:.2},{:.2}",
+                        "{},{},hot,{mode},{ring},{burst},{:.2},{:.2},{:.2}",
+                        if virtio { "virtio" } else { "fastlinq" },
                         if offloads { "offloads" } else { "plain" },
                         medians[0],
                         medians[medians.len() / 2],
@@ -193,6 +212,7 @@ fn main() -> anyhow::Result<ExitCode> {
             ring,
             count,
             offloads,
+            virtio,
         } => {
             let case = Case {
                 mode,
@@ -200,7 +220,7 @@ fn main() -> anyhow::Result<ExitCode> {
                 ring,
                 offloads,
             };
-            let mut bench = Bench::new(case)?;
+            let mut bench = driver(case, virtio)?;
             for _ in 0..count {
                 bench.bracket();
             }

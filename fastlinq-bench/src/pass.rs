@@ -53,6 +53,14 @@ pub(crate) struct Case {
     pub(crate) offloads: bool,
 }
 
+/// A driver with its device, of which passes are measured.
+pub(crate) trait Measured {
+    /// One bracket; gives the clock's counts, empty bracket included.
+    fn bracket(&mut self) -> u64;
+    /// Checks that all was done that was to be done.
+    fn finish(self: Box<Self>);
+}
+
 pub(crate) type Queue = QueuePair<'static, Port>;
 
 /// A queue pair, its device, and the records of a bracket.
@@ -89,9 +97,10 @@ impl Bench {
             frames: Vec::with_capacity(BATCH),
         })
     }
+}
 
-    /// One bracket; gives the clock's counts, empty bracket included.
-    pub(crate) fn bracket(&mut self) -> u64 {
+impl Measured for Bench {
+    fn bracket(&mut self) -> u64 {
         if self.case.mode == Mode::Tx {
             self.frames.clear();
             while self.frames.len() < BATCH {
@@ -123,8 +132,7 @@ impl Bench {
         counts
     }
 
-    /// Checks that all was done that was to be done.
-    pub(crate) fn finish(mut self) {
+    fn finish(mut self: Box<Self>) {
         self.device.transmit();
         assert_eq!(self.device.wrong, 0, "descriptors that are wrong");
         let _ = self.queue.reap();

@@ -10,11 +10,12 @@ use crate::contender::{BURSTS, Contender};
 use crate::pass::Mode;
 use crate::report::Figures;
 
-const COLOURS: [RGBColor; 4] = [
+const COLOURS: [RGBColor; 5] = [
     RGBColor(0, 90, 160),
     RGBColor(90, 170, 230),
     RGBColor(200, 80, 0),
     RGBColor(240, 160, 60),
+    RGBColor(110, 110, 110),
 ];
 
 /// Draws cycles a packet over packets a call, a panel for each of three modes.

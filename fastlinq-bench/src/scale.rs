@@ -5,7 +5,7 @@ use std::sync::Barrier;
 use anyhow::Result;
 
 use crate::clock;
-use crate::pass::{BATCH, Bench, Case, Mode};
+use crate::pass::{BATCH, Bench, Case, Measured, Mode};
 
 /// Clock counts a packet of `cores` queues working at a time, each on a core of its own: the least of some repetitions,
 /// for each queue.
@@ -17,12 +17,12 @@ fn together(cores: usize, empty: u64) -> Result<Vec<f64>> {
                 let start = &start;
                 scope.spawn(move || -> Result<f64> {
                     crate::pin(core);
-                    let mut bench = Bench::new(Case {
+                    let mut bench = Box::new(Bench::new(Case {
                         mode: Mode::Fwd,
                         burst: 32,
                         ring: 512,
                         offloads: false,
-                    })?;
+                    })?);
                     let mut least = f64::INFINITY;
                     for _ in 0..40 {
                         start.wait();
