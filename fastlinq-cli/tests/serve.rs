@@ -23,6 +23,21 @@ fn peers_come_and_go_and_sigterm_ends_it_cleanly() {
 }
 
 #[test]
+fn a_test_that_panics_leaves_no_adapter_behind() {
+    let served = Served::start(&[], 1);
+    let id = served.process.id();
+    let process = format!("/proc/{id}");
+    assert!(Path::new(&process).exists());
+    let test = std::thread::spawn(move || {
+        let _served = served;
+        panic!("as a test that fails");
+    });
+    assert!(test.join().is_err());
+    // It was waited for, too: not even a zombie has its number.
+    assert!(!Path::new(&process).exists(), "{id} still runs");
+}
+
+#[test]
 fn every_function_has_its_socket() {
     let served = Served::start(&["--ports", "2", "--wire", "patch"], 2);
     let mut first = served.connect("0");

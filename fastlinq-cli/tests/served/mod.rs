@@ -11,7 +11,7 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 
 pub struct Served {
     pub process: Child,
-    pub directory: tempfile::TempDir,
+    directory: Option<tempfile::TempDir>,
 }
 
 impl Served {
@@ -28,13 +28,17 @@ impl Served {
             .arg("--control")
             .arg(directory.path().join("control"));
         let process = command.stderr(Stdio::piped()).spawn().expect("a process");
-        let served = Self { process, directory };
+        let served = Self {
+            process,
+            directory: Some(directory),
+        };
         drop(served.connect("control"));
         served
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
-        self.directory.path().join(name)
+        let directory = self.directory.as_ref().expect("a directory");
+        directory.path().join(name)
     }
 
     pub fn connect(&self, name: &str) -> UnixStream {
@@ -61,7 +65,7 @@ impl Served {
         answer.trim().to_owned()
     }
 
-    /// SIGTERM; what the process said, and how it ended.
+    /// SIGTERM; what the process said, and how it ended. The files stay.
     pub fn end(mut self) -> (ExitStatus, String, tempfile::TempDir) {
         let id = self.process.id().to_string();
         let sent = Command::new("kill").args(["-TERM", &id]).status();
@@ -69,7 +73,18 @@ impl Served {
         let mut said = String::new();
         let mut errors = self.process.stderr.take().expect("a pipe");
         errors.read_to_string(&mut said).expect("text");
-        (self.process.wait().expect("it ends"), said, self.directory)
+        let status = self.process.wait().expect("it ends");
+        let directory = self.directory.take().expect("a directory");
+        (status, said, directory)
+    }
+}
+
+/// A test that fails leaves no process behind.
+impl Drop for Served {
+    fn drop(&mut self) {
+        // Both do nothing when the process was waited for.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
     }
 }
 
