@@ -62,7 +62,7 @@ case_counters() {
   [ "$(counter "$NIC" troubles)" = 0 ] || fail 'troubles'
   used=$(counter "$NIC" control_stack_used)
   echo "@measure control-stack-bytes $used"
-  [ "$used" -le 147456 ] || fail "the control stack is too small: $used bytes of 196608"
+  [ "$used" -le 196608 ] || fail "the control stack is too small: $used bytes of 262144"
 }
 
 case_tcp() {

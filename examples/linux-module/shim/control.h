@@ -2,7 +2,7 @@
 /*
  * Control calls run on a stack of their own.
  *
- * An adapter moves by value through its states, and is 11 KB large: a bring-up needs some 100 KB of stack, and the kernel's has
+ * An adapter moves by value through its states, and is 14 KB large: a bring-up needs some 150 KB of stack, and the kernel's has
  * 16. The switch is the kernel's own, as it does it for interrupts (asm/irq_stack.h, and objtool knows it). The task may sleep
  * and be preempted on that stack; a backtrace ends where it begins.
  */
@@ -16,7 +16,7 @@
 
 #include "port.h"
 
-#define FL_STACK_BYTES (192 * 1024)
+#define FL_STACK_BYTES (256 * 1024)
 #define FL_STACK_FILL 0x5a
 
 /* Calls `function` (one of fl_device_*()) with the port's device and `call`, with the port's `control` held. */

@@ -247,7 +247,7 @@ impl Device {
     }
 }
 
-// An adapter is 11 KB large and moves by value. Each of these is a function of its own, so that its copies are gone from the
+// An adapter is 14 KB large and moves by value. Each of these is a function of its own, so that its copies are gone from the
 // stack when the next begins.
 
 #[inline(never)]
