@@ -100,6 +100,53 @@ case_tso() {
   [ "$(counter "$NIC" '[0-9]+: refused')" = 0 ] || fail 'a frame broke a rule of the chip'
 }
 
+# Ring sizes and coalescing change while the interface is up, stay over down and up, and are refused beyond the bounds.
+case_settings() {
+  ready
+  expect 'TX:[[:space:]]+256' ethtool -g "$NIC"
+  ethtool -G "$NIC" rx 128 tx 200
+  ready
+  expect 'RX:[[:space:]]+128' ethtool -g "$NIC"
+  expect 'TX:[[:space:]]+200' ethtool -g "$NIC"
+  traffic udp 10.0.0.2 500 1472 16 >/dev/null
+  traffic tcp-echo 10.0.0.2 500000
+  for wrong in 'rx 64' 'tx 16' 'tx 300'; do
+    # shellcheck disable=SC2086
+    if ethtool -G "$NIC" $wrong 2>/dev/null; then fail "ring: $wrong"; fi
+  done
+  ethtool -G "$NIC" rx 512 tx 256
+  ethtool -C "$NIC" rx-usecs 100 tx-usecs 301
+  if ethtool -C "$NIC" rx-usecs 512 2>/dev/null; then fail 'coalescing beyond the timer'; fi
+  for round in 1 2; do
+    ready
+    # The device counts in steps of 4 here.
+    expect 'rx-usecs:[[:space:]]+100' ethtool -c "$NIC"
+    expect 'tx-usecs:[[:space:]]+300' ethtool -c "$NIC"
+    reachable
+    ip link set "$NIC" down
+    expect 'tx-usecs:[[:space:]]+301' ethtool -c "$NIC"
+    ip link set "$NIC" up
+  done
+  ethtool -C "$NIC" rx-usecs 24 tx-usecs 48
+  ready
+}
+
+# Bytes on their way are counted queue by queue, and none stays counted.
+case_bql() {
+  ready
+  [ -d "/sys/class/net/$NIC/queues/tx-0/byte_queue_limits" ] || not_applicable 'this kernel has no BQL'
+  traffic udp 10.0.0.2 1000 1472 64 >/dev/null
+  traffic tcp-send 10.0.0.2 3000000
+  usleep 500000
+  learnt=0
+  for queue in "/sys/class/net/$NIC/queues"/tx-*; do
+    [ "$(cat "$queue/byte_queue_limits/inflight")" = 0 ] || fail "$queue: $(cat "$queue/byte_queue_limits/inflight") bytes stay"
+    learnt=$((learnt + $(cat "$queue/byte_queue_limits/limit")))
+  done
+  echo "@measure bql-limits $learnt"
+  [ "$learnt" -gt 0 ] || fail 'the limits were not learnt'
+}
+
 # Transmission stops and goes on when the ring is full: more datagrams at once than it has descriptors.
 case_pressure() {
   ready

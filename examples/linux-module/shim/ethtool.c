@@ -127,7 +127,72 @@ static int fl_set_channels(struct net_device *netdev, struct ethtool_channels *c
 	return fl_port_restart(port);
 }
 
+static void fl_get_ringparam(struct net_device *netdev, struct ethtool_ringparam *rings,
+			     struct kernel_ethtool_ringparam *more, struct netlink_ext_ack *why)
+{
+	struct fl_port *port = netdev_priv(netdev);
+
+	rings->rx_max_pending = FL_MAX_RECEIVE_RING;
+	rings->tx_max_pending = FL_MAX_TRANSMIT_RING;
+	rings->rx_pending = port->receive_ring;
+	rings->tx_pending = port->transmit_ring;
+}
+
+/* The kernel has seen to the upper bounds. */
+static int fl_set_ringparam(struct net_device *netdev, struct ethtool_ringparam *rings,
+			    struct kernel_ethtool_ringparam *more, struct netlink_ext_ack *why)
+{
+	struct fl_port *port = netdev_priv(netdev);
+
+	if (rings->rx_pending < FL_MIN_RING || rings->tx_pending < FL_MIN_RING) {
+		NL_SET_ERR_MSG(why, "a ring has at least 128 descriptors");
+		return -EINVAL;
+	}
+	port->receive_ring = rings->rx_pending;
+	port->transmit_ring = rings->tx_pending;
+	return fl_port_restart(port);
+}
+
+static int fl_get_coalesce(struct net_device *netdev, struct ethtool_coalesce *times,
+			   struct kernel_ethtool_coalesce *more, struct netlink_ext_ack *why)
+{
+	struct fl_port *port = netdev_priv(netdev);
+	struct fl_coalescing now = { .receive_us = port->receive_us, .transmit_us = port->transmit_us };
+
+	if (port->up && !port->gone) {
+		mutex_lock(&port->control);
+		fl_control(port, fl_device_read_coalescing, &now);
+		mutex_unlock(&port->control);
+	}
+	times->rx_coalesce_usecs = now.receive_us;
+	times->tx_coalesce_usecs = now.transmit_us;
+	return now.result;
+}
+
+static int fl_set_coalesce(struct net_device *netdev, struct ethtool_coalesce *times,
+			   struct kernel_ethtool_coalesce *more, struct netlink_ext_ack *why)
+{
+	struct fl_port *port = netdev_priv(netdev);
+	struct fl_coalescing call = { .receive_us = times->rx_coalesce_usecs, .transmit_us = times->tx_coalesce_usecs };
+
+	if (times->rx_coalesce_usecs > FL_MAX_COALESCING_US || times->tx_coalesce_usecs > FL_MAX_COALESCING_US) {
+		NL_SET_ERR_MSG(why, "the device waits 511 microseconds at most");
+		return -EINVAL;
+	}
+	if (port->up && !port->gone) {
+		mutex_lock(&port->control);
+		fl_control(port, fl_device_set_coalescing, &call);
+		mutex_unlock(&port->control);
+		if (call.result)
+			return call.result;
+	}
+	port->receive_us = call.receive_us;
+	port->transmit_us = call.transmit_us;
+	return 0;
+}
+
 const struct ethtool_ops fl_ethtool_ops = {
+	.supported_coalesce_params = ETHTOOL_COALESCE_USECS,
 	.get_drvinfo = fl_get_drvinfo,
 	.get_link = ethtool_op_get_link,
 	.get_sset_count = fl_get_sset_count,
@@ -136,4 +201,8 @@ const struct ethtool_ops fl_ethtool_ops = {
 	.get_link_ksettings = fl_get_link_ksettings,
 	.get_channels = fl_get_channels,
 	.set_channels = fl_set_channels,
+	.get_ringparam = fl_get_ringparam,
+	.set_ringparam = fl_set_ringparam,
+	.get_coalesce = fl_get_coalesce,
+	.set_coalesce = fl_set_coalesce,
 };

@@ -29,6 +29,10 @@
 #define FL_MAX_QUEUES 64
 #define FL_BATCH 64
 #define FL_MAX_DESCRIPTORS 40
+#define FL_MIN_RING 128
+#define FL_MAX_RECEIVE_RING 512
+#define FL_MAX_TRANSMIT_RING 256
+#define FL_MAX_COALESCING_US 511
 
 struct fl_device; /* Rust's; fl_device_size() bytes of memory that the shim supplies */
 struct fl_queue; /* Rust's; from fl_device_up() until fl_device_down() */
@@ -68,10 +72,22 @@ struct fl_up {
 	u16 queues; /* in: most; out: how many there are */
 	u8 address[6]; /* in */
 	u8 rss_key[40]; /* in */
+	u16 receive_ring; /* in: descriptors, FL_MIN_RING to FL_MAX_RECEIVE_RING */
+	u16 transmit_ring; /* in: to FL_MAX_TRANSMIT_RING */
+	u16 receive_us; /* in: as in fl_coalescing */
+	u16 transmit_us; /* in */
 	u8 reserved[6];
 	struct fl_queue *queue[FL_MAX_QUEUES]; /* out */
 };
-static_assert(sizeof(struct fl_up) == 80 + 8 * FL_MAX_QUEUES);
+static_assert(sizeof(struct fl_up) == 88 + 8 * FL_MAX_QUEUES);
+
+/* How long the device may wait before it interrupts, 0 to FL_MAX_COALESCING_US. */
+struct fl_coalescing {
+	int result;
+	u16 receive_us;
+	u16 transmit_us;
+};
+static_assert(sizeof(struct fl_coalescing) == 8);
 
 struct fl_news {
 	int result;
@@ -137,6 +153,13 @@ struct fl_send {
 };
 static_assert(sizeof(struct fl_send) == 24);
 
+/* What the device has read since the last call. */
+struct fl_sent {
+	u32 frames;
+	u32 bytes; /* sum of their fl_send.length */
+};
+static_assert(sizeof(struct fl_sent) == 8);
+
 struct fl_counters {
 	u64 received;
 	u64 received_bytes;
@@ -172,6 +195,9 @@ void fl_device_events(struct fl_device *device, struct fl_news *out);
 void fl_device_link(struct fl_device *device, struct fl_news *out);
 void fl_device_filter(struct fl_device *device, struct fl_filters *call);
 void fl_device_statistics(struct fl_device *device, struct fl_statistics *out);
+/* As the first queue has it; for all queues, until the adapter is down */
+void fl_device_read_coalescing(struct fl_device *device, struct fl_coalescing *out);
+void fl_device_set_coalescing(struct fl_device *device, struct fl_coalescing *call);
 
 /* data. Interrupts: mask, read the status, look for work, unmask with that status; newer work interrupts at once. */
 void fl_queue_mask(struct fl_queue *queue);
@@ -185,8 +211,8 @@ u32 fl_queue_take(struct fl_queue *queue, u32 slot, void *target, u32 length);
 /* Copies a frame into the queue's memory and sends it: 0, -ENOSPC for now, -EINVAL it breaks a rule of the chip, -EIO for
  * good. No frame takes more than FL_MAX_DESCRIPTORS. */
 int fl_queue_send(struct fl_queue *queue, const struct fl_send *call);
-/* Frees what was sent; gives the descriptors that there is room for, or -EIO for good. */
-int fl_queue_reap(struct fl_queue *queue);
+/* Frees what was sent and says how much that was; gives the descriptors that there is room for, or -EIO for good. */
+int fl_queue_reap(struct fl_queue *queue, struct fl_sent *out);
 int fl_queue_room(struct fl_queue *queue);
 void fl_queue_counters(struct fl_queue *queue, struct fl_counters *out);
 

@@ -118,6 +118,10 @@ static int fl_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	port->netdev = netdev;
 	port->ring_count = queues;
 	port->wanted = queues;
+	port->receive_ring = FL_MAX_RECEIVE_RING;
+	port->transmit_ring = FL_MAX_TRANSMIT_RING;
+	port->receive_us = 24;
+	port->transmit_us = 48;
 	mutex_init(&port->control);
 	INIT_DELAYED_WORK(&port->service, fl_port_service);
 	INIT_WORK(&port->filter, fl_port_filter);

@@ -88,6 +88,10 @@ static int fl_port_up_device(struct fl_port *port, struct fl_up *call)
 	call->firmware_length = firmware->size;
 	call->mtu = port->netdev->mtu;
 	call->queues = port->wanted;
+	call->receive_ring = port->receive_ring;
+	call->transmit_ring = port->transmit_ring;
+	call->receive_us = port->receive_us;
+	call->transmit_us = port->transmit_us;
 	ether_addr_copy(call->address, port->netdev->dev_addr);
 	netdev_rss_key_fill(call->rss_key, sizeof(call->rss_key));
 	mutex_lock(&port->control);

@@ -51,6 +51,10 @@ struct fl_port {
 	u16 ring_count; /* vectors for queues */
 	u16 wanted; /* queue pairs that the user wants */
 	u16 queues; /* queue pairs that are open */
+	u16 receive_ring; /* RTNL: what the user wants, as the next three */
+	u16 transmit_ring;
+	u16 receive_us;
+	u16 transmit_us;
 	bool up; /* RTNL: the adapter is up */
 	bool gone; /* the device does not answer any more */
 	struct fl_identity identity;

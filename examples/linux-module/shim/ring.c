@@ -103,6 +103,7 @@ int fl_ring_poll(struct napi_struct *napi, int budget)
 	struct netdev_queue *queue = netdev_get_tx_queue(ring->port->netdev, ring->index);
 	struct sk_buff_head frames;
 	struct sk_buff *skb;
+	struct fl_sent sent = {};
 	int done = 0, room;
 	u32 status;
 
@@ -119,7 +120,8 @@ int fl_ring_poll(struct napi_struct *napi, int budget)
 	}
 	/* Work that comes after this has another status, and interrupts. */
 	status = fl_queue_status(ring->queue);
-	room = fl_queue_reap(ring->queue);
+	room = fl_queue_reap(ring->queue, &sent);
+	netdev_tx_completed_queue(queue, sent.frames, sent.bytes);
 	if (room < 0)
 		fl_ring_fail(ring);
 	else if (room >= FL_ROOM_WAKE && netif_tx_queue_stopped(queue))
@@ -157,6 +159,7 @@ void fl_ring_start(struct fl_ring *ring, struct fl_queue *queue)
 	ring->failed = false;
 	ring->masked = false;
 	ring->queue = queue;
+	netdev_tx_reset_queue(netdev_get_tx_queue(ring->port->netdev, ring->index));
 	spin_unlock_bh(&ring->lock);
 	napi_enable(&ring->napi);
 	spin_lock_bh(&ring->lock);
@@ -203,6 +206,7 @@ netdev_tx_t fl_xmit(struct sk_buff *skb, struct net_device *netdev)
 			fl_ring_fail(ring);
 		goto drop;
 	}
+	netdev_tx_sent_queue(queue, call.length);
 	/* The lock orders this with the poll that makes room. */
 	if (fl_queue_room(ring->queue) < FL_ROOM_STOP)
 		netif_tx_stop_queue(queue);

@@ -9,11 +9,12 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use fastlinq_hal::adapter::{Cause, Layer};
 use fastlinq_hal::init::Scratch;
 use fastlinq_hal::mfw::link::LinkState;
+use fastlinq_hal::queue::Coalescing;
 use fastlinq_net::SendError;
 
 use crate::device::{Device, Filters, Images, MAX_QUEUES, Wanted};
 use crate::kernel::{self, Frame, KernelHost};
-use crate::queue::{BATCH, MOST_DESCRIPTORS, Queue, Work};
+use crate::queue::{BATCH, MOST_DESCRIPTORS, Queue, RECEIVE_RING, TRANSMIT_RING, Work};
 
 /// `struct fl_host`.
 #[repr(C)]
@@ -57,8 +58,21 @@ pub struct FlUp {
     pub queues: u16,
     pub address: [u8; 6],
     pub rss_key: [u8; 40],
+    pub receive_ring: u16,
+    pub transmit_ring: u16,
+    pub receive_us: u16,
+    pub transmit_us: u16,
     pub reserved: [u8; 6],
     pub queue: [*mut Queue; MAX_QUEUES],
+}
+
+/// `struct fl_coalescing`.
+#[repr(C)]
+#[allow(missing_docs)]
+pub struct FlCoalescing {
+    pub result: c_int,
+    pub receive_us: u16,
+    pub transmit_us: u16,
 }
 
 /// `struct fl_news`.
@@ -136,6 +150,14 @@ pub struct FlSend {
     pub reserved: [u8; 7],
 }
 
+/// `struct fl_sent`.
+#[repr(C)]
+#[allow(missing_docs)]
+pub struct FlSent {
+    pub frames: u32,
+    pub bytes: u32,
+}
+
 /// `struct fl_counters`.
 #[repr(C)]
 #[allow(missing_docs)]
@@ -156,14 +178,19 @@ pub struct FlCounters {
 const _: () = assert!(
     size_of::<FlHost>() == 56
         && size_of::<FlIdentity>() == 20
-        && size_of::<FlUp>() == 80 + 8 * MAX_QUEUES
+        && size_of::<FlUp>() == 88 + 8 * MAX_QUEUES
+        && size_of::<FlCoalescing>() == 8
         && size_of::<FlNews>() == 16
         && size_of::<FlFilters>() == 40
         && size_of::<FlStatistics>() == 128
         && size_of::<FlFrame>() == 12
         && size_of::<FlSend>() == 24
+        && size_of::<FlSent>() == 8
         && size_of::<FlCounters>() == 80
         && BATCH == 64
+        && RECEIVE_RING == 512
+        && TRANSMIT_RING == 256
+        && Coalescing::MAX_US == 511
         && MOST_DESCRIPTORS == 40
 );
 
@@ -282,6 +309,12 @@ pub unsafe extern "C" fn fl_device_up(device: *mut Device, call: *mut FlUp) {
         queues: call.queues,
         address: call.address,
         rss_key: call.rss_key,
+        receive_ring: call.receive_ring,
+        transmit_ring: call.transmit_ring,
+        coalescing: Coalescing {
+            receive_us: call.receive_us,
+            transmit_us: call.transmit_us,
+        },
     };
     let result = device.up(&wanted, scratch);
     SCRATCH_TAKEN.store(false, Ordering::Release);
@@ -402,6 +435,36 @@ pub unsafe extern "C" fn fl_device_statistics(device: *mut Device, out: *mut FlS
             dropped_no_vport: port.dropped_no_vport,
             ..FlStatistics::default()
         };
+    }));
+}
+
+/// Reads how long the device may wait before it interrupts.
+///
+/// # Safety
+///
+/// As `fastlinq.h` says: control context.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fl_device_read_coalescing(device: *mut Device, out: *mut FlCoalescing) {
+    // SAFETY: by the contract, both are valid and nobody else's now.
+    let (device, out) = unsafe { (&mut *device, &mut *out) };
+    out.result = number(device.coalescing().map(|coalescing| {
+        out.receive_us = coalescing.receive_us;
+        out.transmit_us = coalescing.transmit_us;
+    }));
+}
+
+/// Sets how long the device may wait before it interrupts.
+///
+/// # Safety
+///
+/// As `fastlinq.h` says: control context.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fl_device_set_coalescing(device: *mut Device, call: *mut FlCoalescing) {
+    // SAFETY: by the contract, both are valid and nobody else's now.
+    let (device, call) = unsafe { (&mut *device, &mut *call) };
+    call.result = number(device.set_coalescing(Coalescing {
+        receive_us: call.receive_us,
+        transmit_us: call.transmit_us,
     }));
 }
 
@@ -529,12 +592,14 @@ pub unsafe extern "C" fn fl_queue_send(queue: *mut Queue, call: *const FlSend) -
 ///
 /// As `fastlinq.h` says: data context.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fl_queue_reap(queue: *mut Queue) -> c_int {
-    // SAFETY: by the contract.
-    match unsafe { (*queue).reap() } {
-        Ok(room) => room.into(),
-        Err(_) => -EIO,
-    }
+pub unsafe extern "C" fn fl_queue_reap(queue: *mut Queue, out: *mut FlSent) -> c_int {
+    // SAFETY: by the contract, both are valid and nobody else's now.
+    let (queue, out) = unsafe { (&mut *queue, &mut *out) };
+    let room = queue.reap();
+    let sent = queue.take_sent();
+    out.frames = sent.frames;
+    out.bytes = sent.bytes;
+    room.map_or(-EIO, c_int::from)
 }
 
 /// The room.

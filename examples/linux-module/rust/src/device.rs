@@ -7,7 +7,7 @@ use fastlinq_hal::adapter::{
 use fastlinq_hal::firmware::FirmwareImage;
 use fastlinq_hal::init::Scratch;
 use fastlinq_hal::mfw::link::LinkState;
-use fastlinq_hal::queue::QueuePairId;
+use fastlinq_hal::queue::{Coalescing, QueuePairId};
 use fastlinq_hal::slowpath::{PacketPathStatistics, VportStatistics};
 use fastlinq_hal::vport::{HashedHeaders, ReceiveMode, RssConfig, VportConfig, VportId};
 use fastlinq_net::{OpenError, PrepareError};
@@ -55,6 +55,12 @@ pub struct Wanted<'a> {
     pub address: [u8; 6],
     /// Toeplitz key.
     pub rss_key: [u8; 40],
+    /// Receive descriptors of a queue pair.
+    pub receive_ring: u16,
+    /// Transmit descriptors of a queue pair.
+    pub transmit_ring: u16,
+    /// How long the device may wait before it interrupts.
+    pub coalescing: Coalescing,
 }
 
 /// Which frames the interface wants.
@@ -247,6 +253,31 @@ impl Device {
     }
 }
 
+impl Device {
+    /// How long the device may wait before it interrupts, as the first queue pair has it.
+    ///
+    /// # Errors
+    ///
+    /// [`Cause`].
+    pub fn coalescing(&mut self) -> Result<Coalescing, Cause> {
+        let first = self.queues.first().map(|queue| queue.id());
+        let first = first.ok_or(Misuse::NotUp)?;
+        on_up!(&mut self.adapter, up => up.coalescing(first))
+    }
+
+    /// Sets it for all queue pairs.
+    ///
+    /// # Errors
+    ///
+    /// [`Cause`].
+    pub fn set_coalescing(&mut self, coalescing: Coalescing) -> Result<(), Cause> {
+        for queue in &self.queues {
+            on_up!(&mut self.adapter, up => up.set_coalescing(queue.id(), coalescing))?;
+        }
+        Ok(())
+    }
+}
+
 // An adapter is 14 KB large and moves by value. Each of these is a function of its own, so that its copies are gone from the
 // stack when the next begins.
 
@@ -348,7 +379,7 @@ fn start<I: Inventory>(
         ..VportConfig::default()
     })?;
     for _ in 0..up.queue_pairs().min(wanted.queues) {
-        let queue = Queue::open(up, vport, wanted.mtu)
+        let queue = Queue::open(up, vport, wanted)
             .and_then(|queue| KernelBox::new(queue).map_err(OpenFailure::Memory));
         match queue {
             Ok(queue) => {

@@ -9,14 +9,16 @@ use fastlinq_net::{
     QueueConfig, QueueStorage, RxPacket, Segment, Segmentation, SendError, TransmitError, TxFrame,
     TxRule,
 };
-use heapless::Vec;
+use heapless::{Deque, Vec};
 
+use crate::device::Wanted;
 use crate::kernel::{Frame, KernelBox, KernelHost};
 
-/// Receive descriptors, transmit descriptors, packet buffers and their size: enough buffers for both rings full and a batch
-/// with the kernel, so that a ring with room always finds a buffer. 2 MiB for each queue pair.
-const RECEIVE_RING: u16 = 512;
-const TRANSMIT_RING: u16 = 256;
+/// Receive descriptors at most. With the packet buffers and their size below there are enough buffers for both rings full and
+/// a batch with the kernel, so that a ring with room always finds a buffer. 2 MiB for each queue pair.
+pub const RECEIVE_RING: u16 = 512;
+/// Transmit descriptors at most.
+pub const TRANSMIT_RING: u16 = 256;
 const BUFFERS: usize = 1024;
 const BUFFER_BYTES: u16 = 2048;
 
@@ -68,6 +70,38 @@ impl Work {
     }
 }
 
+/// Frames that the device has read.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Sent {
+    /// Their number.
+    pub frames: u32,
+    /// Their bytes, as the kernel counts them.
+    pub bytes: u32,
+}
+
+/// Which frames are on their way, so that the kernel can be told how much that is.
+#[derive(Default)]
+struct OnTheWay {
+    /// For each frame the descriptors that had been used with it, and its bytes. A frame has at least one descriptor.
+    frames: Deque<(u64, u32), { TRANSMIT_RING as usize }>,
+    /// Read by the device, and not told yet.
+    sent: Sent,
+}
+
+impl OnTheWay {
+    /// The device has read so many descriptors.
+    fn settle(&mut self, completed: u64) {
+        while let Some((end, bytes)) = self.frames.front().copied() {
+            if end > completed {
+                break;
+            }
+            self.frames.pop_front();
+            self.sent.frames += 1;
+            self.sent.bytes = self.sent.bytes.wrapping_add(bytes);
+        }
+    }
+}
+
 /// Buffers that are filled with a frame. One descriptor is left for headers, which get their own.
 type Pieces = Vec<Segment, { MOST_DESCRIPTORS - 1 }>;
 
@@ -75,6 +109,8 @@ type Pieces = Vec<Segment, { MOST_DESCRIPTORS - 1 }>;
 pub struct Queue {
     pair: AdapterQueue<'static, KernelHost>,
     batch: [RxPacket; BATCH],
+    /// Beside it, because a queue pair moves by value.
+    on_the_way: KernelBox<OnTheWay>,
     /// Declared behind the queue pair that uses it, so that it is freed after it.
     notes: KernelBox<Notes>,
 }
@@ -96,17 +132,19 @@ impl Queue {
     pub fn open<I: Inventory>(
         adapter: &mut Adapter<Up<I>, KernelHost>,
         vport: VportId,
-        mtu: u16,
+        wanted: &Wanted<'_>,
     ) -> Result<Self, OpenFailure> {
         let config = QueueConfig {
-            receive_ring: RECEIVE_RING,
-            transmit_ring: TRANSMIT_RING,
+            receive_ring: wanted.receive_ring.min(RECEIVE_RING),
+            transmit_ring: wanted.transmit_ring.min(TRANSMIT_RING),
             buffers: BUFFERS as u32,
             buffer_bytes: BUFFER_BYTES,
-            mtu,
+            mtu: wanted.mtu,
+            coalescing: wanted.coalescing,
             ..QueueConfig::default()
         };
         let notes = KernelBox::new(Notes::new()).map_err(OpenFailure::Memory)?;
+        let on_the_way = KernelBox::new(OnTheWay::default()).map_err(OpenFailure::Memory)?;
         #[allow(unsafe_code)]
         // SAFETY: `notes` lives in this function and then beside the queue pair, and is touched by nobody else; it is
         // freed after the queue pair is gone (`close`, and the order of the fields), and does not move when the box does.
@@ -115,6 +153,7 @@ impl Queue {
         Ok(Self {
             pair,
             batch: [RxPacket::EMPTY; BATCH],
+            on_the_way,
             notes,
         })
     }
@@ -212,8 +251,16 @@ impl Queue {
             for piece in &pieces {
                 self.pair.release_buffer(piece.buffer);
             }
+            return result;
         }
-        result
+        let transmit = self.pair.counters().transmit;
+        self.on_the_way.settle(transmit.completed);
+        // There is room: no more frames are on their way than the ring has descriptors.
+        let _ = self
+            .on_the_way
+            .frames
+            .push_back((transmit.descriptors, frame.len() as u32));
+        Ok(())
     }
 
     /// Copies a frame into buffers of the queue; what was taken stands in `pieces`, whatever happens.
@@ -262,6 +309,13 @@ impl Queue {
     pub fn reap(&mut self) -> Result<u16, Fault> {
         self.pair.reap()?;
         Ok(self.room())
+    }
+
+    /// What the device has read since this was last asked.
+    pub fn take_sent(&mut self) -> Sent {
+        let completed = self.pair.counters().transmit.completed;
+        self.on_the_way.settle(completed);
+        core::mem::take(&mut self.on_the_way.sent)
     }
 
     /// What was done so far.
