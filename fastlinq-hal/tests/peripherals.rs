@@ -172,7 +172,7 @@ fn refusals_of_the_management_firmware_are_told_apart() {
         (
             Rule::on(c::TRANSCEIVER_WRITE).answer(0xf, 0),
             unknown,
-            "TRANSCEIVER_WRITE: ? 0x000f",
+            "TRANSCEIVER_WRITE: TRANSCEIVER_BAD_BUFFER_SIZE 0x000f",
         ),
         (
             Rule::on(c::TRANSCEIVER_READ).silent(),
