@@ -1,5 +1,7 @@
 //! What the card does between accesses: carries out their consequences, lets time pass, moves frames.
 
+use fastlinq_pac::versions::FirmwareVersion;
+
 use super::Card;
 use crate::chip::{Context, View, Work};
 use crate::mfw::MfwEffect;
@@ -62,6 +64,13 @@ impl Card {
                     let (unit, pf) = self.locate(function);
                     if let Some(unit) = self.units.get_mut(unit) {
                         unit.engine.mfw_attention(context!(self), pf);
+                    }
+                }
+                MfwEffect::StormFirmware { path, version } => {
+                    let [major, minor, revision, engineering] = version.to_be_bytes();
+                    let version = FirmwareVersion::new(major, minor, revision, engineering);
+                    if let Some(unit) = self.units.get_mut(usize::from(path)) {
+                        unit.storm.loaded(version);
                     }
                 }
                 MfwEffect::PfFlr { function } => {

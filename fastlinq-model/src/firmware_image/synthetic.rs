@@ -48,7 +48,7 @@ const STORM_PROGRAMS: [u32; 6] = [
 /// of the genuine program (decoded); everything else is this project's.
 #[must_use]
 pub fn synthetic_image() -> Vec<u8> {
-    build(&V8_59_1)
+    build(&V8_59_1, Arrays::Zipped)
 }
 
 /// Builds the synthetic image of another firmware build; `None` for one that the PAC does not describe.
@@ -67,15 +67,45 @@ pub fn synthetic_image() -> Vec<u8> {
 /// ```
 #[must_use]
 pub fn synthetic_image_of(version: FirmwareVersion) -> Option<Vec<u8>> {
-    versions::for_version(version).map(build)
+    versions::for_version(version).map(|layout| build(layout, Arrays::Zipped))
 }
 
-fn build(layout: &Layout) -> Vec<u8> {
+/// The same without compressed arrays, as in a file that has no `zipped` in its name; `None` for a build that the PAC does not
+/// describe.
+///
+/// DPDK's driver refuses compressed arrays. Known by: reading of that driver.
+///
+/// # Examples
+///
+/// ```
+/// use fastlinq_model::firmware_image::{synthetic_image_of, unzipped_image_of};
+/// use fastlinq_pac::versions::FirmwareVersion;
+///
+/// let version = FirmwareVersion::new(8, 40, 33, 0);
+/// let zipped = synthetic_image_of(version).expect("a described build");
+/// let unzipped = unzipped_image_of(version).expect("a described build");
+/// assert!(unzipped.len() > zipped.len());
+/// ```
+#[must_use]
+pub fn unzipped_image_of(version: FirmwareVersion) -> Option<Vec<u8>> {
+    versions::for_version(version).map(|layout| build(layout, Arrays::Unzipped))
+}
+
+/// How the storm programs are stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Arrays {
+    Zipped,
+    Unzipped,
+}
+
+fn build(layout: &Layout, arrays: Arrays) -> Vec<u8> {
     let runs = runtime_runs(layout);
     let runtime = |image: &mut ImageBuilder, phase| runtime(image, &runs, phase);
     let mut image = ImageBuilder::new(layout.version.word().to_be_bytes(), TIMESTAMP);
     image.iro(iro_table(layout));
-    image.phase(Phase::Engine as u8, None, |image| engine(image, &runs));
+    image.phase(Phase::Engine as u8, None, |image| {
+        engine(image, &runs, arrays)
+    });
     for port in 0..4 {
         image.phase(Phase::Port as u8, Some(port), |image| {
             port_phase(image, port)
@@ -111,7 +141,7 @@ fn counting(seed: u32, dwords: u32) -> Vec<u32> {
     (0..dwords).map(|index| seed | index).collect()
 }
 
-fn engine(image: &mut ImageBuilder, runs: &[RuntimeRun]) {
+fn engine(image: &mut ImageBuilder, runs: &[RuntimeRun], arrays: Arrays) {
     image
         .write(0x8184, 0)
         .write(0x50_00e4, 1)
@@ -133,7 +163,7 @@ fn engine(image: &mut ImageBuilder, runs: &[RuntimeRun]) {
     image.read(0x2c_0010, Poll::Equal, 1);
     start_and_poll(image, 0x34_0004, 3, 0x34_0008, 3);
     start_and_poll(image, 0x1f_0004, 1, 0x1f_0008, 1);
-    storms(image);
+    storms(image, arrays);
     start_and_poll(image, 0x23_8804, 1, 0x23_8804, 0);
     start_and_poll(image, 0xdb_0004, 3, 0xdb_0008, 3);
     cfc(image, 0x2e_0000);
@@ -149,7 +179,7 @@ fn start_and_poll(image: &mut ImageBuilder, start: u32, value: u32, done: u32, e
 }
 
 /// Storm processors: idle checks, filter memories, program and data memories.
-fn storms(image: &mut ImageBuilder) {
+fn storms(image: &mut ImageBuilder, arrays: Arrays) {
     image
         .read(0x174_065c, Poll::Equal, 0)
         .write(0x174_a000, 1)
@@ -164,7 +194,11 @@ fn storms(image: &mut ImageBuilder) {
         .read(0x164_a03c, Poll::And, 7);
     for (index, program) in STORM_PROGRAMS.into_iter().enumerate() {
         let seed = (index as u32) << 24;
-        image.zipped(program, &counting(seed, 2048), true);
+        let code = counting(seed, 2048);
+        match arrays {
+            Arrays::Zipped => image.zipped(program, &code, true),
+            Arrays::Unzipped => image.array(program, &code, true),
+        };
         image.array(program + 0x2000, &counting(seed | 0x80_0000, 24), true);
         image.pattern(program + 0x2100, &[seed, !seed], 16, true);
     }

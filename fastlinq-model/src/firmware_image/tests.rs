@@ -1,4 +1,5 @@
 use super::*;
+use fastlinq_pac::versions::FirmwareVersion;
 
 fn dword(image: &[u8], at: usize) -> u32 {
     u32::from_le_bytes(image[at..at + 4].try_into().expect("four bytes"))
@@ -39,6 +40,33 @@ fn the_version_is_in_its_section() {
     let image = synthetic_image();
     let (version, _) = section(&image, 0);
     assert_eq!(image[version + 4..version + 8], [8, 59, 1, 0]);
+}
+
+#[test]
+fn an_unzipped_image_has_the_same_operations_and_no_compressed_array() {
+    let version = FirmwareVersion::new(8, 40, 33, 0);
+    let zipped = synthetic_image_of(version).expect("a described build");
+    let unzipped = unzipped_image_of(version).expect("a described build");
+    assert_eq!(array_kinds(&zipped)[1], 6);
+    assert_eq!(array_kinds(&unzipped)[1], 0);
+    assert_eq!(array_kinds(&zipped)[0] + 6, array_kinds(&unzipped)[0]);
+    assert_eq!(section(&zipped, 1).1, section(&unzipped, 1).1);
+    let (name, _) = section(&unzipped, 0);
+    assert_eq!(unzipped[name + 4..name + 8], [8, 40, 33, 0]);
+}
+
+/// How many operations write from an array of each kind: standard, zipped, pattern.
+fn array_kinds(image: &[u8]) -> [usize; 3] {
+    let (ops, length) = section(image, 1);
+    let (values, _) = section(image, 2);
+    let mut kinds = [0; 3];
+    for at in (ops..ops + length).step_by(8) {
+        let (head, parameter) = (dword(image, at), dword(image, at + 4));
+        if head & 0xf == 1 && head >> 4 & 7 == 2 {
+            kinds[dword(image, values + 4 * parameter as usize) as usize & 0xf] += 1;
+        }
+    }
+    kinds
 }
 
 #[test]

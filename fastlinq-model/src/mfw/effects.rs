@@ -36,6 +36,13 @@ pub enum MfwEffect {
         /// The new mode.
         mode: super::link::LoopbackMode,
     },
+    /// A driver that may initialise an engine says which storm firmware it brings.
+    StormFirmware {
+        /// Engine (path) that it is for.
+        path: u8,
+        /// The version, major in bits 31:24; 0 from drivers that do not say.
+        version: u32,
+    },
     /// The driver asked for a drain of the port's receive path.
     NigDrain {
         /// Absolute PF id of the requester.

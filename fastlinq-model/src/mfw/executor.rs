@@ -154,6 +154,17 @@ impl Mfw {
             });
         }
         self.write_driver_id(function);
+        if let LoadAnswer::Reply(reply) = &answer {
+            if reply.response == response::LOAD_ENGINE {
+                effects.push(MfwEffect::StormFirmware {
+                    path: self.topology.path(function),
+                    version: self
+                        .load
+                        .driver(function)
+                        .map_or(0, |driver| driver.firmware_version),
+                });
+            }
+        }
         match answer {
             LoadAnswer::Reply(reply) => reply.into(),
             LoadAnswer::Wait => Outcome::Wait,

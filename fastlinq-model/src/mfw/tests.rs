@@ -252,7 +252,12 @@ fn the_probe_order_of_the_reference_succeeds() {
         driver.code(command::NIG_DRAIN, 1000, &[]),
         command::NIG_DRAIN
     );
-    assert_eq!(driver.drain(), [MfwEffect::NigDrain { function: 0 }]);
+    let storm_firmware = MfwEffect::StormFirmware {
+        path: 0,
+        version: 0x083b_0100,
+    };
+    let drain = MfwEffect::NigDrain { function: 0 };
+    assert_eq!(driver.drain(), [storm_firmware, drain]);
     assert_eq!(
         driver.code(command::UNLOAD_REQUEST, 2, &[]),
         response::UNLOAD_ENGINE

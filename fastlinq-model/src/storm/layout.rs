@@ -228,6 +228,22 @@ mod tests {
     }
 
     #[test]
+    fn the_build_that_was_loaded_is_run() {
+        let mut storm = crate::storm::Storm::new(crate::Chip::K2, 1);
+        assert_eq!(storm.layout.p_queue_stat.offset(0), 0x4698);
+        storm.loaded(FirmwareVersion::new(8, 40, 33, 0));
+        assert_eq!(storm.layout.p_queue_stat.offset(0), 0x4618);
+        assert_eq!(storm.layout.vport_start_size(), 64);
+        // A driver that does not say, and one that says something unknown.
+        for version in [[0; 4], [8, 20, 0, 0]] {
+            storm.loaded(FirmwareVersion::new(8, 40, 33, 0));
+            let [major, minor, revision, engineering] = version;
+            storm.loaded(FirmwareVersion::new(major, minor, revision, engineering));
+            assert_eq!(storm.layout.vport_start_size(), 72);
+        }
+    }
+
+    #[test]
     fn writes_touch_variables() {
         let variable = Variable {
             storm: StormId::U,

@@ -47,6 +47,7 @@ use std::collections::BTreeMap;
 
 use fastlinq_pac::Limits;
 use fastlinq_pac::hsi::{CoalescingTimeset, EthTstormRssUpdateData, coalescing_timeset};
+use fastlinq_pac::versions::FirmwareVersion;
 use zerocopy::FromBytes;
 
 use self::filters::FilterTable;
@@ -103,6 +104,16 @@ impl Storm {
             tx_queues: BTreeMap::new(),
             rx_filters: FilterTable::default(),
             tx_filters: FilterTable::default(),
+        }
+    }
+
+    /// Firmware of another build was loaded: its variables and ramrods. One that the PAC does not describe is taken for the newest.
+    ///
+    /// Known by: the drivers' own tables of their builds. A card runs what was written to its memories; the model runs no
+    /// storm code and goes by what the driver says in LOAD_REQ.
+    pub fn loaded(&mut self, version: FirmwareVersion) {
+        if let Some(layout) = StormLayout::of(version).or_else(StormLayout::newest) {
+            self.layout = layout;
         }
     }
 
