@@ -417,9 +417,16 @@ pub(crate) struct LoopArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct FirmwareArgs {
-    /// The file, for example qed_init_values_zipped-8.59.1.0.bin; `synthetic` for the project's own.
+    /// The file, for example qed_init_values_zipped-8.59.1.0.bin; `synthetic` for the project's own, `synthetic:VERSION` for
+    /// another version, `synthetic:VERSION,unzipped` without compressed arrays.
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
+
+    /// Write the image to this file, for other drivers on the software adapter.
+    ///
+    /// The synthetic image is of no use for a card.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) write: Option<PathBuf>,
 
     /// Print the report as JSON.
     #[arg(long)]

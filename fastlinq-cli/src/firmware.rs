@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::process::ExitCode;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context, Result, anyhow};
 use fastlinq_hal::firmware::{
     Array, FirmwareImage, Inflater, Modes, Operation, SectionName, Source,
 };
@@ -110,6 +110,9 @@ pub(crate) fn run(args: &FirmwareArgs) -> Result<ExitCode> {
     let report = FirmwareImage::parse(&source.bytes)
         .and_then(|image| inspect(&image, source.origin.to_string()))
         .map_err(|error| anyhow!("storm firmware file {}: {error}", source.origin))?;
+    if let Some(path) = &args.write {
+        std::fs::write(path, &source.bytes).with_context(|| path.display().to_string())?;
+    }
     if args.json {
         println!("{}", serde_json::to_string_pretty(&report)?);
     } else {

@@ -8,7 +8,7 @@ use std::io::Read;
 use anyhow::{Context, Result, anyhow, ensure};
 use fastlinq_hal::firmware::{FirmwareError, FirmwareImage, Inflater};
 use fastlinq_host::AdapterName;
-use fastlinq_model::firmware_image::{synthetic_image, synthetic_image_of};
+use fastlinq_model::firmware_image::{synthetic_image, synthetic_image_of, unzipped_image_of};
 use fastlinq_pac::versions::{self, FirmwareVersion};
 
 /// Largest file that is read; the genuine ones have less than a megabyte.
@@ -16,6 +16,7 @@ const MAX_SIZE: u64 = 16 << 20;
 const FOLDERS: [&str; 2] = ["/lib/firmware/qed", "/usr/lib/firmware/qed"];
 const NAME: &str = "qed_init_values_zipped-8.59.1.0.bin";
 const SYNTHETIC: &str = "synthetic";
+const UNZIPPED: &str = ",unzipped";
 
 /// Bytes of a storm-firmware file, and where they are from.
 #[derive(Debug)]
@@ -89,12 +90,17 @@ fn synthetic(bytes: Vec<u8>) -> FirmwareSource {
     }
 }
 
-/// The synthetic image of another version.
-fn synthetic_of(version: &str) -> Result<FirmwareSource> {
+/// The synthetic image of another version, which may be followed by `,unzipped`.
+fn synthetic_of(named: &str) -> Result<FirmwareSource> {
+    let (version, image_of): (_, fn(FirmwareVersion) -> Option<Vec<u8>>) =
+        match named.strip_suffix(UNZIPPED) {
+            Some(version) => (version, unzipped_image_of),
+            None => (named, synthetic_image_of),
+        };
     let numbers: Vec<u8> = version.split('.').flat_map(str::parse).collect();
     let image = match numbers[..] {
         [major, minor, revision, engineering] if version.split('.').count() == 4 => {
-            synthetic_image_of(FirmwareVersion::new(major, minor, revision, engineering))
+            image_of(FirmwareVersion::new(major, minor, revision, engineering))
         }
         _ => None,
     };

@@ -176,6 +176,38 @@ fn what_is_no_file_or_too_large_is_refused_at_once() {
 }
 
 #[test]
+fn an_image_is_written_for_other_drivers() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let file = folder.path().join("qed_init_values-8.40.33.0.bin");
+    let output = Command::new(env!("CARGO_BIN_EXE_fastlinq"))
+        .args([
+            "firmware",
+            "--json",
+            "synthetic:8.40.33.0,unzipped",
+            "--write",
+        ])
+        .arg(&file)
+        .output()
+        .expect("the tool runs");
+    assert!(output.status.success());
+    let report: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let size = std::fs::metadata(&file).expect("a file").len();
+    assert_eq!(report["bytes"], size);
+    assert_eq!(report["version"], "8.40.33.0");
+    // What is written is what was inspected, and the compressed image makes the same of a chip.
+    let again = fastlinq("firmware", &file).report.expect("JSON");
+    let zipped = fastlinq("firmware", Path::new("synthetic:8.40.33.0"));
+    assert_eq!(again["walks"], report["walks"]);
+    let zipped = zipped.report.expect("JSON");
+    let sums = |report: &Value| -> Vec<Value> {
+        let walks = report["walks"].as_array().expect("walks");
+        walks.iter().map(|walk| walk["crc32"].clone()).collect()
+    };
+    assert_eq!(sums(&zipped), sums(&again));
+    assert!(!sums(&again).is_empty());
+}
+
+#[test]
 fn synthetic_images_are_had_by_version() {
     for version in ["8.59.1.0", "8.42.2.0", "8.40.33.0"] {
         let name = format!("synthetic:{version}");
