@@ -108,7 +108,10 @@ pub struct Device {
     /// Up, or nothing; other states only while a call brings it up.
     adapter: Slot,
     vport: Option<VportId>,
+    /// Not to be looked at while the adapter is up: they are in use by the data path then.
     queues: Vec<KernelBox<Queue>, MAX_QUEUES>,
+    /// Their numbers, for control calls.
+    pairs: Vec<QueuePairId, MAX_QUEUES>,
 }
 
 impl Device {
@@ -119,6 +122,7 @@ impl Device {
             adapter: None,
             vport: None,
             queues: Vec::new(),
+            pairs: Vec::new(),
         }
     }
 
@@ -168,6 +172,7 @@ impl Device {
         match started {
             Ok((vport, version)) => {
                 self.vport = Some(vport);
+                self.pairs = self.queues.iter().map(|queue| queue.id()).collect();
                 Ok(version)
             }
             Err(cause) => {
@@ -185,6 +190,7 @@ impl Device {
     /// The first failure; memory that the device may still use stays allocated.
     pub fn down(&mut self) -> Result<(), Cause> {
         self.vport = None;
+        self.pairs.clear();
         let queues = core::mem::take(&mut self.queues);
         let closed = match queues.is_empty() {
             true => Ok(()),
@@ -260,8 +266,7 @@ impl Device {
     ///
     /// [`Cause`].
     pub fn coalescing(&mut self) -> Result<Coalescing, Cause> {
-        let first = self.queues.first().map(|queue| queue.id());
-        let first = first.ok_or(Misuse::NotUp)?;
+        let first = *self.pairs.first().ok_or(Misuse::NotUp)?;
         on_up!(&mut self.adapter, up => up.coalescing(first))
     }
 
@@ -271,8 +276,8 @@ impl Device {
     ///
     /// [`Cause`].
     pub fn set_coalescing(&mut self, coalescing: Coalescing) -> Result<(), Cause> {
-        for queue in &self.queues {
-            on_up!(&mut self.adapter, up => up.set_coalescing(queue.id(), coalescing))?;
+        for pair in &self.pairs {
+            on_up!(&mut self.adapter, up => up.set_coalescing(*pair, coalescing))?;
         }
         Ok(())
     }
