@@ -18,6 +18,9 @@ const NAME: &str = "qed_init_values_zipped-8.59.1.0.bin";
 const SYNTHETIC: &str = "synthetic";
 const UNZIPPED: &str = ",unzipped";
 
+/// Builds the synthetic image of a version.
+type ImageOf = fn(FirmwareVersion) -> Option<Vec<u8>>;
+
 /// Bytes of a storm-firmware file, and where they are from.
 #[derive(Debug)]
 pub(crate) struct FirmwareSource {
@@ -92,11 +95,10 @@ fn synthetic(bytes: Vec<u8>) -> FirmwareSource {
 
 /// The synthetic image of another version, which may be followed by `,unzipped`.
 fn synthetic_of(named: &str) -> Result<FirmwareSource> {
-    let (version, image_of): (_, fn(FirmwareVersion) -> Option<Vec<u8>>) =
-        match named.strip_suffix(UNZIPPED) {
-            Some(version) => (version, unzipped_image_of),
-            None => (named, synthetic_image_of),
-        };
+    let (version, image_of) = match named.strip_suffix(UNZIPPED) {
+        Some(version) => (version, unzipped_image_of as ImageOf),
+        None => (named, synthetic_image_of as ImageOf),
+    };
     let numbers: Vec<u8> = version.split('.').flat_map(str::parse).collect();
     let image = match numbers[..] {
         [major, minor, revision, engineering] if version.split('.').count() == 4 => {
