@@ -149,7 +149,9 @@ struct fl_send {
 	u16 headers; /* with `payload`: bytes in front of TCP's payload */
 	u16 payload; /* TCP payload of a segment; 0 the frame goes out as it is */
 	u8 checksum; /* fill in that of TCP or UDP, which follows an IPv4 header or an IPv6 header without extensions */
-	u8 reserved[7];
+	u8 tagged; /* insert a VLAN tag */
+	u16 tag;
+	u8 reserved[4];
 };
 static_assert(sizeof(struct fl_send) == 24);
 

@@ -144,6 +144,8 @@ static int fl_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	netdev->max_mtu = 9600;
 	netdev->hw_features = NETIF_F_RXCSUM | NETIF_F_RXHASH | NETIF_F_SG | NETIF_F_IP_CSUM | NETIF_F_IPV6_CSUM |
 			      NETIF_F_TSO | NETIF_F_TSO6;
+	netdev->vlan_features = netdev->hw_features;
+	netdev->hw_features |= NETIF_F_HW_VLAN_CTAG_TX;
 	netdev->features = netdev->hw_features | NETIF_F_HIGHDMA;
 	for (index = 0; index < queues; index++) {
 		struct fl_ring *ring = &port->rings[index];

@@ -193,6 +193,10 @@ netdev_tx_t fl_xmit(struct sk_buff *skb, struct net_device *netdev)
 			bytes += (packets - 1) * call.headers;
 		}
 	}
+	if (skb_vlan_tag_present(skb)) {
+		call.tagged = 1;
+		call.tag = skb_vlan_tag_get(skb);
+	}
 	spin_lock(&ring->lock);
 	if (likely(ring->queue))
 		error = fl_queue_send(ring->queue, &call);

@@ -147,7 +147,9 @@ pub struct FlSend {
     pub headers: u16,
     pub payload: u16,
     pub checksum: u8,
-    pub reserved: [u8; 7],
+    pub tagged: u8,
+    pub tag: u16,
+    pub reserved: [u8; 4],
 }
 
 /// `struct fl_sent`.
@@ -578,7 +580,8 @@ pub unsafe extern "C" fn fl_queue_send(queue: *mut Queue, call: *const FlSend) -
             payload,
         },
     };
-    match queue.send(&frame, work) {
+    let tag = (call.tagged != 0).then_some(call.tag);
+    match queue.send(&frame, work, tag) {
         Ok(()) => 0,
         Err(SendError::Full) => -ENOSPC,
         Err(SendError::Refused(_)) => -EINVAL,

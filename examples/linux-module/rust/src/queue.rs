@@ -236,13 +236,21 @@ impl Queue {
         copied
     }
 
-    /// Copies a frame into the queue and sends it.
+    /// Copies a frame into the queue and sends it, with a VLAN tag or as it is.
     ///
     /// # Errors
     ///
     /// [`SendError`].
-    pub fn send(&mut self, frame: &Frame<'_>, work: Work) -> Result<(), SendError> {
-        let offload = work.offload().map_err(SendError::Refused)?;
+    pub fn send(
+        &mut self,
+        frame: &Frame<'_>,
+        work: Work,
+        tag: Option<u16>,
+    ) -> Result<(), SendError> {
+        let mut offload = work.offload().map_err(SendError::Refused)?;
+        if let Some(tag) = tag {
+            offload = offload.with_vlan(tag);
+        }
         let mut pieces = Pieces::new();
         let result = self
             .fill(frame, &mut pieces)
