@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 
 use anyhow::{Result, anyhow, ensure};
 use virtio_drivers::device::net::VirtIONetRaw;
-use virtio_drivers::transport::{DeviceStatus, DeviceType, InterruptStatus, Transport};
+use virtio_drivers::transport::{DeviceStatus, DeviceType, Transport};
 use virtio_drivers::{BufferDirection, Hal, PAGE_SIZE, PhysAddr};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
@@ -124,9 +124,9 @@ impl Transport for Registers {
     ) {
         self.0.places[usize::from(queue)].set(Place {
             size,
-            descriptors,
-            available: driver_area,
-            used: device_area,
+            descriptors: descriptors as u64,
+            available: driver_area as u64,
+            used: device_area as u64,
         });
     }
 
@@ -138,8 +138,8 @@ impl Transport for Registers {
         self.0.places[usize::from(queue)].get().size != 0
     }
 
-    fn ack_interrupt(&mut self) -> InterruptStatus {
-        InterruptStatus::empty()
+    fn ack_interrupt(&mut self) -> bool {
+        false
     }
 
     fn read_config_generation(&self) -> u32 {
