@@ -97,7 +97,7 @@ fn page(figures: &Figures, two: Option<f64>, runner: &Runner, rounds: usize) -> 
     )?;
     writeln!(
         page,
-        "| fastlinq-net | `cargo build --release`, {} |",
+        "| fastlinq-net | `cargo build --release` (the program with the passes in one codegen unit), {} |",
         said("rustc", "-V")
     )?;
     if let Some(version) = &runner.version {
