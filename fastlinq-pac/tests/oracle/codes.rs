@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::reflection::{CODES, CONSTANTS, FLAGS, STRUCTS};
 use crate::{Findings, facts, list, object, text};
 
-const EXPECTED_VALUES: usize = 2314;
+const EXPECTED_VALUES: usize = 2315;
 
 const EXPECTED_FLAGS: usize = 114;
 
