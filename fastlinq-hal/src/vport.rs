@@ -1,7 +1,6 @@
 //! Vports: the virtual ports inside the chip that own receive and transmit queues and filters.
 
 use crate::queue::QueuePairId;
-use crate::slowpath::VportStatistics;
 
 /// Number of a vport of this function, counted from 0.
 ///
@@ -283,8 +282,6 @@ pub(crate) struct VportState {
     pub(crate) default_queue: Option<u16>,
     /// Changes with every change of the filters that a declared set does not know of.
     pub(crate) filter_epoch: u32,
-    /// What its closed queue pairs counted under ids of their own.
-    pub(crate) counted: VportStatistics,
 }
 
 #[cfg(test)]

@@ -145,7 +145,7 @@ impl<I: Inventory, H: Host> Adapter<Up<I>, H> {
         let (core, running) = self.inner.vport(vport)?;
         check_request(running, vport, queue, request)?;
         let mut port = take_port(core, running, queue, bring_up)?;
-        statistics::give_id(core, running, queue);
+        statistics::give_id(core, running, queue, vport.0);
         let result = start(core, running, vport, request, &port);
         match result {
             Ok(()) => {

@@ -13,7 +13,7 @@ use crate::dma::DmaBuffer;
 use crate::host::Host;
 use crate::slowpath::{
     self, Attentions, FlowFilter, RAMROD_DATA_BYTES, Ramrod, RamrodError, SlowPath, TunnelUpdate,
-    WaitContext,
+    VportStatistics, WaitContext,
 };
 use crate::steering::{Flows, SAMPLE_BYTES, SAMPLE_STRIDE};
 use crate::vport::{RssState, VportState};
@@ -23,6 +23,9 @@ mod vports;
 
 /// Vports that one adapter handle keeps track of.
 pub const MAX_VPORTS: usize = 16;
+
+/// Vports whose queue pairs can be counted apart.
+const COUNTED_VPORTS: usize = 4;
 
 /// Numbers of this function's resources, engine-absolute where ramrods want them so.
 #[derive(Clone, Copy, Debug)]
@@ -88,6 +91,8 @@ pub(crate) struct Running<H: Host> {
     pub(crate) numbers: Numbers,
     pub(crate) queues: Vec<QueueSlot<H>, MAX_QUEUE_PAIRS>,
     pub(crate) vports: Vec<Option<VportState>, MAX_VPORTS>,
+    /// What closed queue pairs counted under ids of their own, by vport.
+    pub(crate) counted: Vec<(u8, VportStatistics), COUNTED_VPORTS>,
     /// Receive-side scaling, of the one vport that has it.
     pub(crate) rss: Option<RssState>,
     /// The last number that [`Running::next_filter_epoch`] gave.

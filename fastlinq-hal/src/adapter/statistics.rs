@@ -23,8 +23,9 @@ impl<I: Inventory, H: Host> Adapter<Up<I>, H> {
     pub fn vport_statistics(&mut self, vport: VportId) -> Result<VportStatistics, Cause> {
         let (core, running) = self.inner.vport(vport)?;
         let layout = running.numbers.layout;
-        let closed = running.vport(vport.0).map(|state| state.counted);
-        let sum = ids_of(running, vport.0).fold(closed.unwrap_or_default(), |sum, id| {
+        let counted = running.counted.iter().find(|(of, _)| *of == vport.0);
+        let closed = counted.map(|(_, closed)| *closed).unwrap_or_default();
+        let sum = ids_of(running, vport.0).fold(closed, |sum, id| {
             sum.and(&slowpath::read_vport(&core.windows, layout, id))
         });
         core.windows.check()?;
@@ -36,7 +37,8 @@ impl<I: Inventory, H: Host> Adapter<Up<I>, H> {
     /// # Errors
     ///
     /// [`Misuse::NoSuchQueuePair`], or [`Misuse::NoQueueStatistics`] without
-    /// [`queue_statistics`](super::AdapterConfig::queue_statistics) or when no id was left for the queue pair.
+    /// [`queue_statistics`](super::AdapterConfig::queue_statistics) or when no id was left for the queue pair; queue
+    /// pairs of up to four vports can have one.
     pub fn queue_statistics(&mut self, queue: QueuePairId) -> Result<QueueStatistics, Cause> {
         let (core, running) = self.inner.parts()?;
         let slot = running.slot(queue.index());
@@ -74,8 +76,8 @@ impl<I: Inventory, H: Host> Adapter<Up<I>, H> {
         for id in ids_of(running, vport.0) {
             slowpath::clear_vport(&core.windows, layout, id);
         }
-        if let Some(state) = running.vport_mut(vport.0) {
-            state.counted = VportStatistics::default();
+        for (_, closed) in counted_of(running, vport.0) {
+            *closed = VportStatistics::default();
         }
         Ok(core.windows.check()?)
     }
@@ -115,12 +117,25 @@ fn ids_of<H: Host>(running: &Running<H>, vport: u8) -> impl Iterator<Item = u32>
         .map(|id| running.absolute_vport(id).into())
 }
 
-/// Gives a queue pair that is to be opened a statistics id of its own, if it is to have one and one is left.
-pub(super) fn give_id<H: Host>(core: &Core<H>, running: &mut Running<H>, queue: u16) {
+/// Where it is kept what a vport's closed queue pairs counted: in one place at most.
+fn counted_of<H: Host>(
+    running: &mut Running<H>,
+    vport: u8,
+) -> impl Iterator<Item = &mut (u8, VportStatistics)> {
+    let all = running.counted.iter_mut();
+    all.filter(move |(of, _)| *of == vport)
+}
+
+/// Gives a queue pair that is to be opened a statistics id of its own, if it is to have one, one is left, and there is a
+/// place for what it will have counted when it is closed.
+pub(super) fn give_id<H: Host>(core: &Core<H>, running: &mut Running<H>, queue: u16, vport: u8) {
     if !running.numbers.queue_statistics {
         return;
     }
-    let id = running.free_statistics_id();
+    let place = (vport, VportStatistics::default());
+    let has_place =
+        counted_of(running, vport).next().is_some() || running.counted.push(place).is_ok();
+    let id = running.free_statistics_id().filter(|_| has_place);
     if let Some(id) = id {
         let absolute = running.absolute_vport(id).into();
         slowpath::clear_vport(&core.windows, running.numbers.layout, absolute);
@@ -140,8 +155,9 @@ pub(super) fn take_id<H: Host>(
     };
     let absolute = running.absolute_vport(id).into();
     let counted = slowpath::read_vport(&core.windows, running.numbers.layout, absolute);
-    if let Some(state) = vport.and_then(|vport| running.vport_mut(vport)) {
-        state.counted = state.counted.and(&counted);
+    let kept = vport.and_then(|vport| counted_of(running, vport).next());
+    if let Some((_, closed)) = kept {
+        *closed = closed.and(&counted);
     }
     running.mark(queue, |slot| slot.statistics = None);
 }

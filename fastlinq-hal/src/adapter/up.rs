@@ -288,6 +288,7 @@ impl<H: Host> Inner<H> {
             },
             queues,
             vports: places,
+            counted: Vec::new(),
             rss: None,
             filter_epochs: 0,
             flows: plan.flow_steering.then(Flows::new),

@@ -39,7 +39,6 @@ impl<H: Host> Running<H> {
                 aggregation: config.aggregation,
                 default_queue: None,
                 filter_epoch,
-                counted: slowpath::VportStatistics::default(),
             });
         }
         Ok(())
@@ -85,6 +84,7 @@ impl<H: Host> Running<H> {
         self.on_own_queue(context, Ramrod::VportStop, &data)?;
         if let Some(place) = self.vports.get_mut(usize::from(vport)) {
             *place = None;
+            self.counted.retain(|(of, _)| *of != vport);
         }
         if self.rss.is_some_and(|rss| rss.vport.0 == vport) {
             self.rss = None;
